@@ -1,0 +1,57 @@
+//! The load generator and benchmark of Carillon.
+//!
+//! `raw` is the bound: a loop of `send()` on N sockets. `fan_out` and `idle` put any server that speaks the client
+//! protocol under load, and `bench` runs both against Carillon and the raw loop in turn and compares them.
+
+mod bench;
+mod connection;
+mod contender;
+mod fan_out;
+mod frame;
+mod idle;
+mod machine;
+mod measurement;
+mod pacing;
+mod payload;
+mod procfs;
+mod raw_protocol;
+mod raw_server;
+mod reader;
+mod report;
+mod sequence;
+mod statistics;
+mod table;
+mod tally;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "carillon-loadtest", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The raw bound: a server that does nothing but send.
+    Raw(raw_server::Options),
+    /// One publisher, many subscribers of one channel.
+    #[command(name = "fan_out", alias = "fan-out")]
+    FanOut(fan_out::Options),
+    /// What an idle connection costs the server in memory.
+    Idle(idle::Options),
+    /// Carillon against the raw bound, in interleaved pairs.
+    Bench(bench::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    machine::raise_open_files()?;
+    match arguments.command {
+        Command::Raw(options) => raw_server::serve(&options),
+        Command::FanOut(options) => fan_out::command(&options),
+        Command::Idle(options) => idle::command(&options),
+        Command::Bench(options) => bench::command(&options),
+    }
+}

@@ -1,0 +1,286 @@
+//! The broker of a node that runs alone: streams in memory, their past in the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dashmap::{DashMap, DashSet};
+use rustc_hash::{FxBuildHasher, FxHashSet};
+use tokio::sync::mpsc;
+
+use crate::domain::announcement;
+use crate::domain::channel::ChannelName;
+use crate::domain::ids::EventId;
+use crate::domain::publication::{Delivery, Epoch, Publication, StreamPosition};
+use crate::domain::time::Timestamp;
+use crate::ports::StoreError;
+use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
+use crate::ports::clock::Clock;
+use crate::ports::event_log::RelayLedger;
+
+/// Publishes to its own node. A channel's stream begins a new epoch with the
+/// first publication or question after the process started; it is then filled
+/// with what the ledger recorded in earlier epochs.
+pub struct MemoryBroker {
+    streams: DashMap<ChannelName, Stream, FxBuildHasher>,
+    subscribed: DashSet<ChannelName, FxBuildHasher>,
+    sink: mpsc::Sender<Delivery>,
+    ledger: Arc<dyn RelayLedger>,
+    clock: Arc<dyn Clock>,
+    /// The last epoch of earlier runs; none if nothing was ever recorded, and
+    /// then there is no past to read.
+    last_epoch: Option<Epoch>,
+}
+
+struct Stream {
+    epoch: Epoch,
+    top: u64,
+    seeded_through: u64,
+    entries: VecDeque<Entry>,
+    /// The events of `entries`, to recognise one that is published again.
+    events: FxHashSet<EventId>,
+    retention: Retention,
+}
+
+struct Entry {
+    publication: Publication,
+    published_at: Timestamp,
+}
+
+impl MemoryBroker {
+    /// A broker that delivers to `sink`. What earlier runs recorded is read from `ledger`.
+    pub async fn new(
+        ledger: Arc<dyn RelayLedger>,
+        clock: Arc<dyn Clock>,
+        sink: mpsc::Sender<Delivery>,
+    ) -> Result<Self, StoreError> {
+        let last_epoch = ledger.last_epoch().await?;
+        Ok(Self {
+            streams: DashMap::default(),
+            subscribed: DashSet::default(),
+            sink,
+            ledger,
+            clock,
+            last_epoch,
+        })
+    }
+
+    /// Makes sure that the channel has a stream in this run.
+    async fn warm(&self, channel: &ChannelName, retention: Retention) -> Result<(), StoreError> {
+        if self.streams.contains_key(channel) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let past = match self.last_epoch {
+            None => Vec::new(),
+            Some(_) => {
+                let not_before = now.minus(retention.ttl);
+                self.ledger
+                    .latest_relayed(channel, not_before, retention.size)
+                    .await?
+            }
+        };
+        // Epochs must sort in the order in which they began, even if the clock was set back.
+        let floor = self
+            .last_epoch
+            .as_ref()
+            .map_or(0, |epoch| epoch.micros() + 1);
+        let micros = u64::try_from(now.as_millis()).unwrap_or(0) * 1_000;
+        let mut stream = Stream::new(Epoch::from_micros(micros.max(floor)), retention);
+        for relayed in past {
+            let body = announcement::body_of(&relayed.event);
+            let publication = Publication {
+                offset: stream.top + 1,
+                event: Some(relayed.event.id),
+                body,
+            };
+            stream.push(publication, relayed.event.time);
+        }
+        stream.seeded_through = stream.top;
+        // Another caller may have been faster; then its stream holds.
+        self.streams.entry(channel.clone()).or_insert(stream);
+        Ok(())
+    }
+
+    async fn publish_one(&self, outgoing: &Outgoing) -> Result<Option<StreamPosition>, StoreError> {
+        let channel = &outgoing.channel;
+        if let Some(retention) = outgoing.retention {
+            self.warm(channel, retention).await?;
+        }
+        // The place in the queue is taken first, so that offsets are queued in
+        // their order without waiting under the stream's lock.
+        let place = self.sink.reserve().await.map_err(|_| stopped())?;
+        let mut publication = Publication {
+            offset: 0,
+            event: outgoing.event,
+            body: Arc::clone(&outgoing.body),
+        };
+        let Some(retention) = outgoing.retention else {
+            if self.subscribed.contains(channel) {
+                place.send(Delivery {
+                    channel: channel.clone(),
+                    epoch: None,
+                    publication,
+                });
+            }
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
+        stream.retention = retention;
+        if let Some(known) = outgoing.event.and_then(|event| stream.offset_of(event)) {
+            return Ok(Some(StreamPosition {
+                epoch: stream.epoch.clone(),
+                offset: known,
+            }));
+        }
+        publication.offset = stream.top + 1;
+        stream.push(publication.clone(), now);
+        stream.expire(now);
+        let epoch = stream.epoch.clone();
+        let position = StreamPosition {
+            epoch: epoch.clone(),
+            offset: publication.offset,
+        };
+        if self.subscribed.contains(channel) {
+            place.send(Delivery {
+                channel: channel.clone(),
+                epoch: Some(epoch),
+                publication,
+            });
+        }
+        Ok(Some(position))
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError> {
+        let mut positions = Vec::with_capacity(batch.len());
+        for outgoing in batch {
+            positions.push(self.publish_one(outgoing).await?);
+        }
+        Ok(positions)
+    }
+
+    async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {
+        self.subscribed.insert(channel.clone());
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {
+        self.subscribed.remove(channel);
+        Ok(())
+    }
+
+    async fn history(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+        query: &HistoryQuery,
+    ) -> Result<HistoryPage, StoreError> {
+        self.warm(channel, retention).await?;
+        let now = self.clock.now();
+        let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
+        stream.expire(now);
+        Ok(stream.page(query))
+    }
+}
+
+impl Stream {
+    fn new(epoch: Epoch, retention: Retention) -> Self {
+        let (entries, events) = (VecDeque::new(), FxHashSet::default());
+        Self {
+            epoch,
+            top: 0,
+            seeded_through: 0,
+            entries,
+            events,
+            retention,
+        }
+    }
+
+    fn push(&mut self, publication: Publication, published_at: Timestamp) {
+        self.top = publication.offset;
+        self.events.extend(publication.event);
+        self.entries.push_back(Entry {
+            publication,
+            published_at,
+        });
+        while self.entries.len() > self.retention.size {
+            self.drop_oldest();
+        }
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        let not_before = now.minus(self.retention.ttl);
+        while self
+            .entries
+            .front()
+            .is_some_and(|entry| entry.published_at < not_before)
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(event) = self
+            .entries
+            .pop_front()
+            .and_then(|entry| entry.publication.event)
+        {
+            self.events.remove(&event);
+        }
+    }
+
+    fn offset_of(&self, event: EventId) -> Option<u64> {
+        if !self.events.contains(&event) {
+            return None;
+        }
+        let known = self
+            .entries
+            .iter()
+            .rev()
+            .find(|entry| entry.publication.event == Some(event));
+        known.map(|entry| entry.publication.offset)
+    }
+
+    fn page(&self, query: &HistoryQuery) -> HistoryPage {
+        let publications = self.entries.iter().map(|entry| &entry.publication);
+        let publications = if query.reverse {
+            let wanted = |p: &&Publication| query.since.is_none_or(|since| p.offset < since);
+            publications
+                .rev()
+                .filter(wanted)
+                .take(query.limit)
+                .cloned()
+                .collect()
+        } else {
+            let wanted = |p: &&Publication| query.since.is_none_or(|since| p.offset > since);
+            publications
+                .filter(wanted)
+                .take(query.limit)
+                .cloned()
+                .collect()
+        };
+        HistoryPage {
+            top: StreamPosition {
+                epoch: self.epoch.clone(),
+                offset: self.top,
+            },
+            seeded_through: self.seeded_through,
+            oldest: self
+                .entries
+                .front()
+                .map_or(self.top + 1, |entry| entry.publication.offset),
+            publications,
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable {
+        store: "realtime",
+        cause: "the node is stopping".into(),
+    }
+}

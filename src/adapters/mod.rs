@@ -1,0 +1,8 @@
+//! What the ports are made of: databases, memory, the machine.
+
+pub mod memory;
+pub mod sqlite;
+pub mod system;
+
+#[cfg(test)]
+mod contract;

@@ -1,0 +1,104 @@
+//! The contracts, and what only these adapters promise.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::adapters::contract::{Log, Subject};
+use crate::ports::accounts::Accounts;
+use crate::ports::analytics::Analytics;
+use crate::ports::content::Content;
+
+use super::*;
+
+async fn open(directory: &Path, schema: Schema) -> Arc<Database> {
+    let path = directory.join(schema.file_name());
+    Database::open(&path, schema, true).await.unwrap()
+}
+
+async fn database(schema: Schema) -> (Arc<Database>, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    (open(directory.path(), schema).await, directory)
+}
+
+async fn log() -> Log {
+    let (db, directory) = database(Schema::Log).await;
+    Log {
+        events: Arc::new(SqliteEventLog::new(db.clone())),
+        ledger: Arc::new(SqliteRelayLedger::new(db.clone())),
+        keys: Arc::new(SqliteIdempotencyKeys::new(db)),
+        keep: Box::new(directory),
+    }
+}
+
+mod files;
+mod plans;
+
+mod accounts {
+    use super::*;
+
+    async fn fresh() -> Subject<dyn Accounts> {
+        let (db, directory) = database(Schema::Accounts).await;
+        Subject {
+            port: Arc::new(SqliteAccounts::new(db)),
+            keep: Box::new(directory),
+        }
+    }
+
+    crate::adapters::contract::accounts::accounts_contract!(fresh);
+}
+
+mod analytics {
+    use super::*;
+
+    async fn fresh() -> Subject<dyn Analytics> {
+        let (db, directory) = database(Schema::Analytics).await;
+        Subject {
+            port: Arc::new(SqliteAnalytics::new(db)),
+            keep: Box::new(directory),
+        }
+    }
+
+    crate::adapters::contract::analytics::analytics_contract!(fresh);
+}
+
+mod covered_content {
+    use super::*;
+
+    async fn fresh() -> Subject<dyn Content> {
+        let (db, directory) = database(Schema::Log).await;
+        Subject {
+            port: Arc::new(SqliteContent::new(db, true)),
+            keep: Box::new(directory),
+        }
+    }
+
+    crate::adapters::contract::content::content_contract!(fresh);
+}
+
+mod content_of_its_own {
+    use super::*;
+
+    async fn fresh() -> Subject<dyn Content> {
+        let (db, directory) = database(Schema::Log).await;
+        Subject {
+            port: Arc::new(SqliteContent::new(db, false)),
+            keep: Box::new(directory),
+        }
+    }
+
+    crate::adapters::contract::content::content_contract!(fresh);
+}
+
+mod event_log {
+    crate::adapters::contract::event_log::event_log_contract!(super::log);
+}
+
+mod relay_ledger {
+    crate::adapters::contract::relay_ledger::relay_ledger_contract!(super::log);
+}
+
+mod idempotency {
+    crate::adapters::contract::idempotency::idempotency_contract!(super::log);
+}

@@ -1,0 +1,171 @@
+//! Wires commands and queries, and takes the limits from the settings.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+
+use super::AppError;
+use super::stores::Stores;
+use crate::admission::authenticate::Authenticator;
+use crate::admission::permissions::Permissions;
+use crate::commands::committer::Committer;
+use crate::commands::end_session::EndSession;
+use crate::commands::issue_ticket::IssueTicket;
+use crate::commands::once::Once;
+use crate::commands::open_session::OpenSession;
+use crate::commands::passwords::Passwords;
+use crate::commands::publish::Publish;
+use crate::commands::publish_post::PublishPost;
+use crate::commands::register_user::RegisterUser;
+use crate::domain::ids::Incarnation;
+use crate::endpoints::services::{Limits, Services};
+use crate::hub::{Hub, HubOptions};
+use crate::queries::health::Health;
+use crate::queries::posts::Posts;
+use crate::queries::recovery::{PageLimit, Recovery};
+use crate::settings::Settings;
+
+/// Bytes read from a socket at once.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The limits of the hub.
+pub(super) fn hub_options(settings: &Settings) -> HubOptions {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let client = &settings.client;
+    HubOptions {
+        shards: if settings.hub.shards == 0 {
+            cores
+        } else {
+            settings.hub.shards
+        },
+        shard_queue_max: settings.hub.shard_queue_max,
+        flush_yield_writes: settings.hub.flush_yield_writes,
+        queue_max_bytes: client.queue_max_size,
+        queue_max_age: client.queue_max_age,
+        ping_interval: client.ping_interval,
+        pong_timeout: client.pong_timeout,
+        stale_close_delay: client.stale_close_delay,
+        message_size_limit: settings.websocket.message_size_limit,
+        read_buffer_bytes: READ_BUFFER_BYTES,
+        recovery_buffer_max_publications: client.recovery_buffer_max_publications,
+    }
+}
+
+/// Everything that the endpoints call.
+pub(super) fn services(
+    settings: &Settings,
+    stores: &Stores,
+    committer: &Arc<Committer>,
+    hub: Arc<Hub>,
+    incarnation: Incarnation,
+) -> Result<Services, AppError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let hashers = match settings.accounts.hash_concurrency {
+        0 => cores.saturating_sub(1).max(1),
+        count => count,
+    };
+    let (accounts, clock, entropy) = (&stores.accounts, &stores.clock, &stores.entropy);
+    let passwords = Passwords::new(
+        hashers,
+        settings.accounts.hash_wait_timeout,
+        Arc::clone(entropy),
+    );
+    let passwords = Arc::new(passwords.map_err(|error| format!("cannot hash passwords: {error}"))?);
+    let limit = PageLimit {
+        publications: settings.client.recovery_max_publication_limit,
+        bytes: settings.client.recovery_max_bytes,
+    };
+    Ok(Services {
+        authenticator: Authenticator {
+            accounts: Arc::clone(accounts),
+            clock: Arc::clone(clock),
+        },
+        permissions: Permissions {
+            namespaces: Arc::clone(&stores.namespaces),
+            insecure: settings.client.insecure,
+        },
+        register_user: RegisterUser {
+            accounts: Arc::clone(accounts),
+            passwords: Arc::clone(&passwords),
+            clock: Arc::clone(clock),
+        },
+        open_session: OpenSession {
+            accounts: Arc::clone(accounts),
+            passwords,
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            ttl: settings.accounts.session_ttl,
+        },
+        end_session: EndSession {
+            accounts: Arc::clone(accounts),
+            clock: Arc::clone(clock),
+        },
+        issue_ticket: IssueTicket {
+            accounts: Arc::clone(accounts),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            ttl: settings.accounts.ticket_ttl,
+        },
+        publish_post: PublishPost {
+            content: Arc::clone(&stores.content),
+            committer: Arc::clone(committer),
+            clock: Arc::clone(clock),
+        },
+        publish: Publish {
+            committer: Arc::clone(committer),
+            broker: Arc::clone(&stores.broker),
+            namespaces: Arc::clone(&stores.namespaces),
+            clock: Arc::clone(clock),
+        },
+        once: Once {
+            keys: Arc::clone(&stores.keys),
+            clock: Arc::clone(clock),
+            incarnation,
+            lease: settings.idempotency.lease,
+            wait_timeout: settings.idempotency.wait_timeout,
+        },
+        posts: Posts {
+            content: Arc::clone(&stores.content),
+        },
+        recovery: Recovery {
+            broker: Arc::clone(&stores.broker),
+            ledger: Arc::clone(&stores.ledger),
+            limit,
+        },
+        health: Health {
+            accounts: Arc::clone(accounts),
+            log: Arc::clone(&stores.log),
+            analytics: Arc::clone(&stores.analytics),
+            incarnation,
+        },
+        broker: Arc::clone(&stores.broker),
+        presence: Arc::clone(&stores.presence),
+        hub,
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+        limits: limits(settings),
+        io: Handle::current(),
+        ready: AtomicBool::new(true),
+    })
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let key = &settings.http_api.key;
+    let hash = || Sha256::digest(key.expose().as_bytes()).into();
+    Limits {
+        max_body_bytes: settings.http.max_body_bytes,
+        insecure: settings.client.insecure,
+        allow_anonymous: settings.client.allow_anonymous_connect_without_token,
+        allowed_origins: settings.client.allowed_origins.clone(),
+        ping_seconds: u32::try_from(settings.client.ping_interval.as_millis().div_ceil(1_000))
+            .unwrap_or(u32::MAX),
+        channel_limit: settings.client.channel_limit,
+        channel_max_bytes: settings.client.channel_max_length,
+        history_max: settings.client.history_max_publication_limit,
+        commands_per_frame: settings.client.command_max_in_frame,
+        api_key_hash: (!key.is_empty()).then(hash),
+        api_insecure: settings.http_api.insecure,
+    }
+}

@@ -1,0 +1,109 @@
+//! Opens the stores that the settings name.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::AppError;
+use crate::adapters::memory::broker::MemoryBroker;
+use crate::adapters::memory::presence::MemoryPresence;
+use crate::adapters::sqlite::{
+    Database, Schema, SqliteAccounts, SqliteAnalytics, SqliteContent, SqliteEventLog,
+    SqliteIdempotencyKeys, SqliteRelayLedger,
+};
+use crate::adapters::system::{SystemClock, SystemEntropy};
+use crate::domain::namespace::Namespaces;
+use crate::domain::publication::Delivery;
+use crate::ports::accounts::Accounts;
+use crate::ports::analytics::Analytics;
+use crate::ports::broker::Broker;
+use crate::ports::clock::Clock;
+use crate::ports::content::Content;
+use crate::ports::entropy::Entropy;
+use crate::ports::event_log::{EventLog, RelayLedger};
+use crate::ports::idempotency::IdempotencyKeys;
+use crate::ports::presence::Presence;
+use crate::settings::{Settings, StoreUrl};
+
+/// Deliveries that may wait between the broker and the hub.
+const DELIVERY_QUEUE_MAX: usize = 4_096;
+
+/// The stores and what the machine provides.
+pub(super) struct Stores {
+    pub(super) accounts: Arc<dyn Accounts>,
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) ledger: Arc<dyn RelayLedger>,
+    pub(super) keys: Arc<dyn IdempotencyKeys>,
+    pub(super) content: Arc<dyn Content>,
+    pub(super) analytics: Arc<dyn Analytics>,
+    pub(super) presence: Arc<dyn Presence>,
+    pub(super) broker: Arc<dyn Broker>,
+    /// What the broker delivers to this node, until the hub takes it.
+    pub(super) deliveries: Option<mpsc::Receiver<Delivery>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) namespaces: Arc<Namespaces>,
+    /// Held for as long as the node runs: two nodes must not share a directory.
+    _lock: File,
+}
+
+/// Opens and migrates all stores, and takes hold of the data directory.
+pub(super) async fn open(settings: &Settings) -> Result<Stores, AppError> {
+    let data = &settings.data_dir;
+    std::fs::create_dir_all(data)
+        .map_err(|error| format!("cannot create {}: {error}", data.display()))?;
+    let lock = lock_directory(data)?;
+    let path_of = |url: &StoreUrl, schema: Schema| url.file_or(&data.join(schema.file_name()));
+    let migrate = settings.migrate_on_start;
+    let accounts = Database::open(
+        &path_of(&settings.accounts.url, Schema::Accounts),
+        Schema::Accounts,
+        migrate,
+    )
+    .await?;
+    let log_path = path_of(&settings.events.url, Schema::Log);
+    let log = Database::open(&log_path, Schema::Log, migrate).await?;
+    let content_path = path_of(&settings.content.url, Schema::Log);
+    // In one file, a commit of the log makes the documents before it durable as well.
+    let covered = content_path == log_path;
+    let content = match covered {
+        true => Arc::clone(&log),
+        false => Database::open(&content_path, Schema::Log, migrate).await?,
+    };
+    let analytics = Database::open(
+        &path_of(&settings.analytics.url, Schema::Analytics),
+        Schema::Analytics,
+        migrate,
+    )
+    .await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ledger: Arc<dyn RelayLedger> = Arc::new(SqliteRelayLedger::new(Arc::clone(&log)));
+    let (sink, deliveries) = mpsc::channel(DELIVERY_QUEUE_MAX);
+    let broker = MemoryBroker::new(Arc::clone(&ledger), Arc::clone(&clock), sink).await?;
+    Ok(Stores {
+        accounts: Arc::new(SqliteAccounts::new(accounts)),
+        log: Arc::new(SqliteEventLog::new(Arc::clone(&log))),
+        ledger,
+        keys: Arc::new(SqliteIdempotencyKeys::new(log)),
+        content: Arc::new(SqliteContent::new(content, covered)),
+        analytics: Arc::new(SqliteAnalytics::new(analytics)),
+        presence: Arc::new(MemoryPresence::default()),
+        broker: Arc::new(broker),
+        deliveries: Some(deliveries),
+        clock,
+        entropy: Arc::new(SystemEntropy),
+        namespaces: Arc::new(settings.channel.to_namespaces()),
+        _lock: lock,
+    })
+}
+
+fn lock_directory(data: &Path) -> Result<File, AppError> {
+    let path = data.join("lock");
+    let file = File::create(&path)
+        .map_err(|error| format!("cannot write to {}: {error}", data.display()))?;
+    file.try_lock()
+        .map_err(|_| format!("another node uses {}", data.display()))?;
+    Ok(file)
+}

@@ -1,0 +1,8 @@
+//! The wire types of the Centrifugal client protocol, version 2, in JSON.
+//!
+//! Names, fields and codes are those of `definitions/client.proto` in the public
+//! repository centrifugal/protocol and of Centrifugo 6.
+
+pub mod codes;
+pub mod command;
+pub mod reply;

@@ -1,0 +1,207 @@
+//! The committer: the only way into the event log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::domain::event::{Event, LoggedEvent};
+use crate::domain::ids::Incarnation;
+use crate::domain::problem::{Problem, ProblemKind};
+use crate::ports::event_log::EventLog;
+use crate::relay::outbound::{Outbound, Positions, Relaying};
+
+/// Between attempts while the log does not take a batch.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// The limits of the committer.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitOptions {
+    /// Events in one append.
+    pub batch_max_events: usize,
+    /// Bytes in one append, as JSON.
+    pub batch_max_bytes: usize,
+    /// Events that may wait; more are refused.
+    pub queue_max_events: usize,
+    /// How long a command waits for its event to be durable.
+    pub append_timeout: Duration,
+    /// How long a command waits for its event to be relayed once it is durable.
+    pub relay_wait_timeout: Duration,
+}
+
+struct Submission {
+    event: Event,
+    committed: oneshot::Sender<oneshot::Receiver<Positions>>,
+}
+
+/// Commits events for the commands of this node.
+pub struct Committer {
+    queue: mpsc::Sender<Submission>,
+    options: CommitOptions,
+}
+
+/// The task behind a [`Committer`].
+pub struct CommitLoop {
+    queue: mpsc::Receiver<Submission>,
+    log: Arc<dyn EventLog>,
+    outbound: Outbound,
+    incarnation: Incarnation,
+    options: CommitOptions,
+    next_seq: u64,
+}
+
+impl Committer {
+    /// A committer for `incarnation` and the loop that it needs.
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        outbound: Outbound,
+        incarnation: Incarnation,
+        options: CommitOptions,
+    ) -> (Self, CommitLoop) {
+        let (sender, queue) = mpsc::channel(options.queue_max_events);
+        let commit_loop = CommitLoop {
+            queue,
+            log,
+            outbound,
+            incarnation,
+            options,
+            next_seq: 1,
+        };
+        (
+            Self {
+                queue: sender,
+                options,
+            },
+            commit_loop,
+        )
+    }
+
+    /// Makes an event durable. When this returns `Ok`, the event survives
+    /// anything, and it was relayed already or will be as soon as the broker
+    /// answers; the positions are empty if it was not relayed within the time
+    /// that the settings allow.
+    pub async fn commit(&self, event: Event) -> Result<Positions, Problem> {
+        let (committed, receiver) = oneshot::channel();
+        self.queue
+            .try_send(Submission { event, committed })
+            .map_err(|_| queue_full())?;
+        let relayed = match tokio::time::timeout(self.options.append_timeout, receiver).await {
+            Ok(Ok(relayed)) => relayed,
+            // The event stays queued and may still be appended.
+            Ok(Err(_)) | Err(_) => return Err(Problem::outcome_unknown()),
+        };
+        let positions = tokio::time::timeout(self.options.relay_wait_timeout, relayed).await;
+        Ok(positions.ok().and_then(Result::ok).unwrap_or_default())
+    }
+}
+
+fn queue_full() -> Problem {
+    let detail = "More writes are waiting for the event log than it takes. Try again later.";
+    let problem = Problem::new(ProblemKind::Unavailable, "event_queue_full", detail);
+    Problem {
+        retry_after: Some(Duration::from_secs(1)),
+        ..problem
+    }
+}
+
+impl CommitLoop {
+    /// Serves until the committer is gone. One append is in flight at a time;
+    /// the next batch is what queued meanwhile, so that under load many events
+    /// share one commit and an event alone waits for nobody.
+    pub async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(self.options.batch_max_events);
+        while let Some(first) = self.queue.recv().await {
+            let mut bytes = weight(&first.event);
+            waiting.push(first);
+            while waiting.len() < self.options.batch_max_events
+                && bytes < self.options.batch_max_bytes
+            {
+                let Ok(next) = self.queue.try_recv() else {
+                    break;
+                };
+                bytes += weight(&next.event);
+                waiting.push(next);
+            }
+            let (events, waiters): (Vec<_>, Vec<_>) = waiting
+                .drain(..)
+                .map(|submission| (submission.event, submission.committed))
+                .unzip();
+            let batch = self.number(events);
+            self.append(&batch).await;
+            self.hand_over(batch, waiters);
+        }
+    }
+
+    fn number(&mut self, events: Vec<Event>) -> Vec<LoggedEvent> {
+        let number = |event| {
+            let logged = LoggedEvent {
+                incarnation: self.incarnation,
+                seq: self.next_seq,
+                event,
+            };
+            self.next_seq += 1;
+            logged
+        };
+        events.into_iter().map(number).collect()
+    }
+
+    /// Appends until every event is acknowledged, with the same ids each time.
+    async fn append(&self, batch: &[LoggedEvent]) {
+        let mut outcome = self.log.append(batch).await;
+        while let Err(error) = outcome {
+            tracing::warn!(%error, "the event log did not take a batch; trying again");
+            tokio::time::sleep(RETRY_DELAY).await;
+            let pending: Vec<_> = error
+                .pending
+                .iter()
+                .map(|place| batch[*place].clone())
+                .collect();
+            // What this attempt leaves pending is counted from `pending`, not from `batch`.
+            outcome = self.log.append(&pending).await.map_err(|mut next| {
+                next.pending = next
+                    .pending
+                    .iter()
+                    .map(|place| error.pending[*place])
+                    .collect();
+                next
+            });
+        }
+    }
+
+    fn hand_over(
+        &self,
+        batch: Vec<LoggedEvent>,
+        waiters: Vec<oneshot::Sender<oneshot::Receiver<Positions>>>,
+    ) {
+        let (mut relaying, mut relayed) = (
+            Vec::with_capacity(batch.len()),
+            Vec::with_capacity(batch.len()),
+        );
+        for logged in batch {
+            let (done, receiver) = oneshot::channel();
+            relaying.push(Relaying { logged, done });
+            relayed.push(receiver);
+        }
+        self.outbound.offer(relaying);
+        for (waiter, receiver) in waiters.into_iter().zip(relayed) {
+            // Who waited may have given up; the event is relayed all the same.
+            let _ = waiter.send(receiver);
+        }
+    }
+}
+
+/// About how many bytes an event adds to an append.
+fn weight(event: &Event) -> usize {
+    use crate::domain::event::Fact;
+    let payload = match &event.fact {
+        Fact::PostPublished(post) | Fact::PostDrafted(post) => {
+            let metadata = post
+                .metadata
+                .as_ref()
+                .map_or(0, |metadata| metadata.get().len());
+            post.title.len() + post.content.len() + post.excerpt.len() + metadata
+        }
+        Fact::ChannelPublished(bare) => bare.data.get().len(),
+    };
+    payload + 512
+}

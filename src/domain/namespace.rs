@@ -1,0 +1,139 @@
+//! Namespaces: what the channels of one kind are allowed and how they remember.
+
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use super::channel::ChannelName;
+
+/// How a subscriber that was away is brought up to date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryRecovery {
+    /// From the channel's history alone; beyond it the client hears `recovered: false`.
+    #[default]
+    Window,
+    /// From the history, else from the event log, however far back.
+    Log,
+}
+
+/// The options of a namespace, under the names that Centrifugo gives them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChannelOptions {
+    /// Whether the channel knows who is subscribed.
+    pub presence: bool,
+    /// How many publications the history keeps; 0 keeps none.
+    pub history_size: usize,
+    /// How long the history keeps a publication; zero keeps none.
+    pub history_ttl: Duration,
+    /// Whether subscriptions recover although the client did not ask for it.
+    pub force_recovery: bool,
+    /// Whether subscriptions are positioned although the client did not ask for it.
+    pub force_positioning: bool,
+    /// Whether any authenticated client may subscribe.
+    pub allow_subscribe_for_client: bool,
+    /// Whether an anonymous client may do what `allow_subscribe_for_client` allows.
+    pub allow_subscribe_for_anonymous: bool,
+    /// Whether any authenticated client may publish.
+    pub allow_publish_for_client: bool,
+    /// Whether a subscriber may publish.
+    pub allow_publish_for_subscriber: bool,
+    /// Whether an anonymous client may do what the publish options allow.
+    pub allow_publish_for_anonymous: bool,
+    /// Whether any authenticated client may read the history.
+    pub allow_history_for_client: bool,
+    /// Whether a subscriber may read the history.
+    pub allow_history_for_subscriber: bool,
+    /// Whether an anonymous client may do what the history options allow.
+    pub allow_history_for_anonymous: bool,
+    /// Whether any authenticated client may read the presence.
+    pub allow_presence_for_client: bool,
+    /// Whether a subscriber may read the presence.
+    pub allow_presence_for_subscriber: bool,
+    /// Whether an anonymous client may do what the presence options allow.
+    pub allow_presence_for_anonymous: bool,
+    /// Whether `ns:#42` may be joined by user 42.
+    pub allow_user_limited_channels: bool,
+    /// Whether publications are interactions, kept in the event log.
+    pub durable: bool,
+    /// How a subscriber that was away is brought up to date.
+    pub history_recovery: HistoryRecovery,
+    /// A channel of the product: it speaks for the log, so no client publishes to it.
+    pub built_in: bool,
+}
+
+impl ChannelOptions {
+    /// Whether publications get offsets and are kept for a while.
+    pub fn keeps_history(&self) -> bool {
+        self.history_size > 0 && !self.history_ttl.is_zero()
+    }
+
+    /// Whether each relay is recorded in the log, so that recovery has no horizon.
+    pub fn recovers_from_log(&self) -> bool {
+        self.durable && self.keeps_history() && self.history_recovery == HistoryRecovery::Log
+    }
+
+    fn built_in() -> Self {
+        Self {
+            history_size: 1_000,
+            history_ttl: Duration::from_secs(24 * 3600),
+            force_recovery: true,
+            force_positioning: true,
+            allow_subscribe_for_client: true,
+            allow_history_for_subscriber: true,
+            allow_history_for_client: true,
+            durable: true,
+            history_recovery: HistoryRecovery::Log,
+            built_in: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// All namespaces of a node: the built-in ones and what the settings add.
+#[derive(Clone, Debug)]
+pub struct Namespaces {
+    named: FxHashMap<String, ChannelOptions>,
+    without: Option<ChannelOptions>,
+}
+
+/// The names that the product itself speaks on; settings cannot redefine them.
+pub const BUILT_IN_NAMESPACES: [&str; 6] =
+    ["feed", "tag", "author", "post", "notifications", "trending"];
+
+impl Namespaces {
+    /// The built-in namespaces and `configured` ones; `without` are the options
+    /// of channels that have no namespace, if there may be any.
+    pub fn new(
+        configured: impl IntoIterator<Item = (String, ChannelOptions)>,
+        without: Option<ChannelOptions>,
+    ) -> Self {
+        let mut named: FxHashMap<_, _> = configured.into_iter().collect();
+        for name in BUILT_IN_NAMESPACES {
+            let mut options = ChannelOptions::built_in();
+            match name {
+                "post" => {
+                    options.presence = true;
+                    options.allow_presence_for_subscriber = true;
+                    options.allow_presence_for_client = true;
+                }
+                "notifications" => {
+                    // Joined by the server at connect, and by nobody else.
+                    options.allow_subscribe_for_client = false;
+                    options.allow_history_for_client = false;
+                    options.allow_user_limited_channels = true;
+                }
+                _ => {}
+            }
+            named.insert(name.to_owned(), options);
+        }
+        Self { named, without }
+    }
+
+    /// The options of `channel`, or `None` where its namespace is not known.
+    pub fn options(&self, channel: &ChannelName) -> Option<&ChannelOptions> {
+        match channel.namespace() {
+            Some(namespace) => self.named.get(namespace),
+            None => self.without.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Posts, as they are stored and as callers see them.
+
+use serde::{Deserialize, Serialize};
+
+use super::account::User;
+use super::ids::{PostId, UserId};
+use super::publication::Json;
+use super::time::Timestamp;
+
+/// Where a post stands in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PostStatus {
+    /// Only its author sees it.
+    Draft,
+    /// Everyone sees it.
+    #[default]
+    Published,
+    /// Kept, but no longer listed.
+    Archived,
+}
+
+impl PostStatus {
+    /// The name in the API and in the stores.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Published => "published",
+            Self::Archived => "archived",
+        }
+    }
+
+    /// Reads a name; `None` for any other text.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Draft, Self::Published, Self::Archived]
+            .into_iter()
+            .find(|s| s.as_str() == name)
+    }
+}
+
+/// For whom a post is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Difficulty {
+    /// No prior knowledge.
+    Beginner,
+    /// Some practice.
+    Intermediate,
+    /// Daily practice.
+    Advanced,
+    /// The edge of the field.
+    Expert,
+}
+
+/// An author as others see it next to what was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The number of the account.
+    pub id: UserId,
+    /// The unique name.
+    pub username: String,
+    /// The name to show.
+    pub display_name: String,
+}
+
+impl From<&User> for Author {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.clone(),
+            display_name: user.display_name(),
+        }
+    }
+}
+
+/// How often others did something with a post.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostCounts {
+    /// Accounts that like it now.
+    pub likes: u64,
+    /// Comments that were not removed.
+    pub comments: u64,
+    /// Views, one per user and hour.
+    pub views: u64,
+    /// Shares.
+    pub shares: u64,
+    /// Accounts that keep it now.
+    pub bookmarks: u64,
+}
+
+/// A post, whole. Serialised it is the resource of the API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// An ObjectId in hex.
+    pub id: PostId,
+    /// The unique name in addresses.
+    pub slug: String,
+    /// At most 200 characters.
+    pub title: String,
+    /// Markdown, as written.
+    pub content: String,
+    /// The beginning of the content, at most 280 characters.
+    pub excerpt: String,
+    /// Lower case, without repeats.
+    pub tags: Vec<String>,
+    /// As written, without repeats.
+    pub categories: Vec<String>,
+    /// For whom it is written, if said.
+    pub difficulty: Option<Difficulty>,
+    /// Where it stands in its life.
+    pub status: PostStatus,
+    /// Who wrote it.
+    pub author: Author,
+    /// How often others did something with it.
+    pub counts: PostCounts,
+    /// Minutes that reading takes at 200 words a minute, at least 1.
+    pub reading_minutes: u32,
+    /// Any JSON object that the author's program attached.
+    pub metadata: Option<Json>,
+    /// Counts edits, from 1.
+    pub version: u64,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last edited.
+    pub updated_at: Timestamp,
+    /// When it was published, if it was.
+    pub published_at: Option<Timestamp>,
+}
+
+impl Post {
+    /// The post as channels that carry many posts show it: the content cut to the excerpt.
+    pub fn abridged(&self) -> Self {
+        Self {
+            content: self.excerpt.clone(),
+            ..self.clone()
+        }
+    }
+}

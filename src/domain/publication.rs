@@ -1,0 +1,165 @@
+//! Publications: what a channel carries, and where in the channel's stream it stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::channel::ChannelName;
+use super::ids::EventId;
+
+/// A place in the stream of one channel. Offsets count from 1 within an epoch;
+/// offset 0 is the place before the first publication.
+///
+/// Epochs of one channel sort in the order in which they began, as texts: the
+/// recovery from the log relies on it (see [`Epoch`]).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StreamPosition {
+    /// The life of the stream in which `offset` has its meaning.
+    pub epoch: Epoch,
+    /// The number of publications before and including this place.
+    pub offset: u64,
+}
+
+/// One life of a channel's stream, named by the microsecond in which it began.
+///
+/// It is written as 13 digits of base 32 (RFC 4648 "extended hex" alphabet in
+/// lower case), so that texts sort as the times do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(Arc<str>);
+
+/// The number of base 32 digits that hold 64 bits.
+const EPOCH_DIGITS: usize = 13;
+const EPOCH_ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+
+impl Epoch {
+    /// The epoch that began `micros` microseconds after the Unix epoch.
+    pub fn from_micros(micros: u64) -> Self {
+        let digits: String = (0..EPOCH_DIGITS)
+            .rev()
+            .map(|place| char::from(EPOCH_ALPHABET[(micros >> (5 * place)) as usize & 31]))
+            .collect();
+        Self(digits.into())
+    }
+
+    /// Reads a client's epoch; `None` if the hub never wrote such a text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = text.len() == EPOCH_DIGITS && text.bytes().all(|b| EPOCH_ALPHABET.contains(&b));
+        valid.then(|| Self(text.into()))
+    }
+
+    /// The microsecond after the Unix epoch in which this epoch began.
+    pub fn micros(&self) -> u64 {
+        self.0.bytes().fold(0, |sum, digit| {
+            let value = EPOCH_ALPHABET.iter().position(|b| *b == digit).unwrap_or(0);
+            sum << 5 | value as u64
+        })
+    }
+
+    /// The text that clients see.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who published, as other clients of the channel may know it
+/// (`ClientInfo` of the client protocol).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientInfo {
+    /// The user's number as text; empty for an anonymous client.
+    pub user: String,
+    /// The id of the connection.
+    pub client: String,
+    /// What the connection token said about the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conn_info: Option<Arc<Json>>,
+    /// What the subscription token said about the subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chan_info: Option<Arc<Json>>,
+}
+
+/// A JSON text that is passed on as it came, without being taken apart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// Keeps a JSON text; an error if it is none.
+    pub fn from_string(text: String) -> serde_json::Result<Self> {
+        RawValue::from_string(text).map(Self)
+    }
+
+    /// Writes any value as JSON.
+    pub fn from_value(value: &impl Serialize) -> serde_json::Result<Self> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for Json {}
+
+/// What a publication says, wherever in a stream it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicationBody {
+    /// The payload, any JSON.
+    pub data: Json,
+    /// Who published, for publications that a client made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<ClientInfo>,
+    /// Labels for the receiver; built-in channels repeat the event's type here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A body at its place in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The place in the stream; 0 where it has none: the channel keeps no
+    /// history, or the publication belongs to an epoch that is over.
+    pub offset: u64,
+    /// The event that it stands for; `None` for one that is not durable.
+    pub event: Option<EventId>,
+    /// What it says.
+    pub body: Arc<PublicationBody>,
+}
+
+/// A publication on its way to the subscribers of a channel.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The channel that it was made to.
+    pub channel: ChannelName,
+    /// The stream's epoch, if the channel keeps a history.
+    pub epoch: Option<Epoch>,
+    /// What was published, with its offset.
+    pub publication: Publication,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_sort_as_their_times_do_and_read_back() {
+        let times = [0, 1, 31, 32, 1_700_000_000_000_000, u64::MAX];
+        let epochs: Vec<_> = times.iter().map(|t| Epoch::from_micros(*t)).collect();
+        assert!(epochs.is_sorted());
+        for (time, epoch) in times.iter().zip(&epochs) {
+            assert_eq!(epoch.micros(), *time);
+            assert_eq!(Epoch::parse(epoch.as_str()).as_ref(), Some(epoch));
+        }
+        assert_eq!(Epoch::parse("xyz"), None);
+        assert_eq!(Epoch::parse("000000000000w"), None);
+    }
+}

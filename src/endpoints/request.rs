@@ -1,0 +1,219 @@
+//! What is taken from a request: the body, the caller, the idempotency key.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::reply::Refused;
+use super::services::Services;
+use crate::domain::account::SignedIn;
+use crate::domain::ids::{EventId, PostId};
+use crate::domain::problem::{Problem, ProblemKind};
+use crate::ports::idempotency::{KeyScope, Minted};
+
+/// What every handler shares.
+pub type App = Arc<Services>;
+
+/// How much of a body that is too large is read and thrown away, so that the
+/// caller gets to read the answer.
+const DISCARD_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// A JSON body and the bytes that it was read from.
+pub struct JsonBody<T> {
+    /// What it says.
+    pub value: T,
+    /// As it came; what an idempotency key is compared by.
+    pub raw: Bytes,
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
+        let is_json = |text: &str| {
+            let essence = text
+                .split(';')
+                .next()
+                .unwrap_or("")
+                .trim()
+                .to_ascii_lowercase();
+            essence == "application/json" || essence.ends_with("+json")
+        };
+        let content_type = request.headers().get(header::CONTENT_TYPE);
+        if content_type.is_some_and(|value| !value.to_str().is_ok_and(is_json)) {
+            let detail = "The body must be application/json.";
+            return Err(Problem::new(
+                ProblemKind::UnsupportedType,
+                "unsupported_media_type",
+                detail,
+            )
+            .into());
+        }
+        let raw = read_body(request.into_body(), app.limits.max_body_bytes).await?;
+        Ok(Self {
+            value: parse(&raw)?,
+            raw,
+        })
+    }
+}
+
+async fn read_body(mut body: Body, max: usize) -> Result<Bytes, Problem> {
+    let mut read = Vec::new();
+    let mut total = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            Problem::new(
+                ProblemKind::BadRequest,
+                "incomplete_body",
+                "The body ended before its time.",
+            )
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        total += data.len();
+        if total <= max {
+            read.extend_from_slice(&data);
+        } else if total > DISCARD_MAX_BYTES {
+            break;
+        }
+    }
+    if total > max {
+        let detail = format!("A body may have at most {max} bytes.");
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            "body_too_large",
+            detail,
+        ));
+    }
+    Ok(read.into())
+}
+
+/// Reads a JSON text, in which no string may hold the NUL character: not every
+/// store could keep it.
+pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
+    let may_hold_nul = raw.windows(6).any(|window| window == br"\u0000");
+    if may_hold_nul && serde_json::from_slice(raw).is_ok_and(|value: Value| holds_nul(&value)) {
+        let detail = "Texts must not contain the NUL character.";
+        return Err(Problem::new(ProblemKind::Invalid, "nul_character", detail));
+    }
+    serde_json::from_slice(raw).map_err(|error| {
+        if error.is_data() {
+            Problem::new(
+                ProblemKind::Invalid,
+                "invalid_type",
+                format!("The body does not fit: {error}."),
+            )
+        } else {
+            Problem::new(
+                ProblemKind::BadRequest,
+                "malformed_json",
+                format!("The body is no JSON: {error}."),
+            )
+        }
+    })
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// The token of `Authorization: Bearer …`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The caller, who must be logged in.
+pub struct Caller(pub SignedIn);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+        match MaybeCaller::from_request_parts(parts, app).await? {
+            MaybeCaller(Some(signed_in)) => Ok(Self(signed_in)),
+            MaybeCaller(None) => Err(Problem::unauthorized().into()),
+        }
+    }
+}
+
+/// The caller, who may be anyone; but a token that is shown must be good.
+pub struct MaybeCaller(pub Option<SignedIn>);
+
+impl FromRequestParts<App> for MaybeCaller {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+        let Some(token) = bearer(&parts.headers) else {
+            return Ok(Self(None));
+        };
+        match app.authenticator.session(token).await? {
+            Some(signed_in) => Ok(Self(Some(signed_in))),
+            None => Err(Problem::unauthorized().into()),
+        }
+    }
+}
+
+/// The `Idempotency-Key` of a request, if it has one.
+pub struct IdempotencyKey(pub Option<String>);
+
+impl FromRequestParts<App> for IdempotencyKey {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refused> {
+        let Some(value) = parts.headers.get("idempotency-key") else {
+            return Ok(Self(None));
+        };
+        let key = value.to_str().map_err(|_| {
+            let detail = "The Idempotency-Key must be visible ASCII.";
+            Problem::new(ProblemKind::BadRequest, "invalid_idempotency_key", detail)
+        })?;
+        Ok(Self(Some(key.to_owned())))
+    }
+}
+
+impl IdempotencyKey {
+    /// The key in the scope of one principal and route.
+    pub fn scope(self, principal: String, route: &str) -> Option<KeyScope> {
+        self.0.map(|key| KeyScope {
+            principal,
+            route: route.to_owned(),
+            key,
+        })
+    }
+}
+
+/// Mints what a request that creates a post uses.
+pub fn mint_post(app: &App) -> Minted {
+    let now = app.clock.now();
+    let resource = PostId::from_parts(now, app.entropy.bytes::<8>()).to_string();
+    Minted {
+        event: EventId::from_parts(now, app.entropy.bytes::<10>()),
+        resource,
+    }
+}
+
+/// Mints what a request that creates nothing but an event uses.
+pub fn mint_event(app: &App) -> Minted {
+    let event = EventId::from_parts(app.clock.now(), app.entropy.bytes::<10>());
+    Minted {
+        event,
+        resource: String::new(),
+    }
+}

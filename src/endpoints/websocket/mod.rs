@@ -1,0 +1,7 @@
+//! The Centrifugal client protocol over WebSocket.
+
+mod channel_commands;
+mod connect;
+mod session;
+mod subscribe;
+pub mod upgrade;

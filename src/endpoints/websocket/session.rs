@@ -1,0 +1,210 @@
+//! One client's session: what it says is decoded as it is read, and dealt with
+//! in order, one command after the other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::client_protocol::codes::{ClientError, Disconnect};
+use crate::client_protocol::command::{Command, InvalidCommand, Request};
+use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
+use crate::domain::account::User;
+use crate::domain::channel::ChannelName;
+use crate::domain::ids::{ClientId, UserId};
+use crate::domain::publication::ClientInfo;
+use crate::endpoints::request::App;
+use crate::hub::{Conversation, Link, Message};
+
+/// A session on one connection.
+pub(super) struct Session {
+    pub(super) link: Link,
+    pub(super) app: App,
+    pub(super) client: ClientId,
+    /// Set by the connect command.
+    pub(super) identity: Option<Box<Identity>>,
+    /// The token of the upgrade request, for a connect command that has none.
+    pub(super) upgrade_token: Option<Box<str>>,
+    /// Channels in whose presence this client stands.
+    pub(super) present: Vec<ChannelName>,
+    heard: VecDeque<Heard>,
+}
+
+/// Whose session it is.
+pub(super) struct Identity {
+    /// `None` for an anonymous client.
+    pub user: Option<User>,
+    /// Channels that the server subscribed.
+    pub server_side: Vec<ChannelName>,
+}
+
+/// What waits to be dealt with.
+enum Heard {
+    Command(Box<Command>),
+    /// A command that can be answered, but not carried out.
+    Malformed(u32),
+    /// Something that cannot even be answered.
+    Unanswerable,
+}
+
+impl Session {
+    pub(super) fn new(link: Link, app: App, client: ClientId, token: Option<String>) -> Self {
+        Self {
+            link,
+            app,
+            client,
+            identity: None,
+            upgrade_token: token.map(String::into_boxed_str),
+            present: Vec::new(),
+            heard: VecDeque::new(),
+        }
+    }
+
+    /// The account of the session; `None` for an anonymous client.
+    pub(super) fn user(&self) -> Option<&User> {
+        self.identity
+            .as_ref()
+            .and_then(|identity| identity.user.as_ref())
+    }
+
+    pub(super) fn user_id(&self) -> Option<UserId> {
+        self.user().map(|user| user.id)
+    }
+
+    /// Who this client is, as others may know it.
+    pub(super) fn info(&self) -> ClientInfo {
+        let user = self.user_id().map(|id| id.to_string()).unwrap_or_default();
+        ClientInfo {
+            user,
+            client: self.client.to_string(),
+            conn_info: None,
+            chan_info: None,
+        }
+    }
+
+    pub(super) fn reply(&self, id: u32, body: ReplyBody<'_>) {
+        self.link.send(self.link.wire().reply(&Reply { id, body }));
+    }
+
+    /// Runs something that waits for a store beside the thread that serves the sockets.
+    pub(super) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        self.app.io.spawn(work).await.map_err(|error| {
+            tracing::error!(%error, "a task of a session failed");
+            ClientError::INTERNAL
+        })
+    }
+
+    /// Reads a channel's name.
+    pub(super) fn channel(&self, name: &str) -> Result<ChannelName, ClientError> {
+        let parsed = ChannelName::parse(name, self.app.limits.channel_max_bytes);
+        parsed.map_err(|_| ClientError::BAD_REQUEST)
+    }
+
+    async fn deal_with(&mut self, heard: Heard) {
+        let command = match heard {
+            Heard::Command(command) => *command,
+            // Before it has connected, a client must not say anything else.
+            Heard::Malformed(id) if self.identity.is_some() => {
+                return self.reply(id, ReplyBody::Error(ClientError::BAD_REQUEST));
+            }
+            Heard::Malformed(_) | Heard::Unanswerable => {
+                return self.link.close(Disconnect::BAD_REQUEST);
+            }
+        };
+        let id = command.id;
+        let outcome = match command.request {
+            Request::Connect(request) if self.identity.is_none() => {
+                return self.connect(id, request).await;
+            }
+            Request::Connect(_) => return self.link.close(Disconnect::BAD_REQUEST),
+            _ if self.identity.is_none() => return self.link.close(Disconnect::BAD_REQUEST),
+            Request::Pong => return self.link.pong(),
+            Request::Subscribe(request) => self.subscribe(id, request).await,
+            Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel).await,
+            Request::Publish(request) => self.publish(id, request).await,
+            Request::Presence(request) => self.presence(id, &request.channel).await,
+            Request::PresenceStats(request) => self.presence_stats(id, &request.channel).await,
+            Request::History(request) => self.history(id, request).await,
+            Request::Ping => {
+                self.reply(id, ReplyBody::Ping(Empty {}));
+                Ok(())
+            }
+            Request::NotOffered if id == 0 => return self.link.close(Disconnect::NOT_AVAILABLE),
+            Request::NotOffered => Err(ClientError::NOT_AVAILABLE),
+        };
+        if let Err(error) = outcome {
+            self.reply(id, ReplyBody::Error(error));
+        }
+    }
+}
+
+impl Conversation for Session {
+    fn hear(&mut self, message: Message<'_>) {
+        let bytes = match message {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
+        };
+        let lines = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty());
+        let mut count = 0;
+        for line in lines {
+            count += 1;
+            let heard = match Command::decode(line) {
+                _ if count > self.app.limits.commands_per_frame => Heard::Unanswerable,
+                Ok(Command {
+                    request: Request::Pong,
+                    ..
+                }) if self.identity.is_some() => {
+                    self.link.pong();
+                    continue;
+                }
+                Ok(command) => Heard::Command(Box::new(command)),
+                Err(InvalidCommand::Malformed(id)) => Heard::Malformed(id),
+                Err(InvalidCommand::Unanswerable) => Heard::Unanswerable,
+            };
+            let last = matches!(heard, Heard::Unanswerable);
+            self.heard.push_back(heard);
+            if last {
+                return;
+            }
+        }
+        if count == 0 {
+            self.heard.push_back(Heard::Unanswerable);
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.heard.is_empty()
+    }
+
+    async fn act(&mut self) {
+        while let Some(heard) = self.heard.pop_front() {
+            self.deal_with(heard).await;
+            if self.link.is_closed() {
+                return;
+            }
+        }
+        // An idle session keeps no room for commands.
+        self.heard = VecDeque::new();
+    }
+}
+
+impl Drop for Session {
+    /// However a session ends, it leaves the presence of its channels.
+    fn drop(&mut self) {
+        if self.present.is_empty() {
+            return;
+        }
+        let (channels, client) = (std::mem::take(&mut self.present), self.client);
+        let presence = Arc::clone(&self.app.presence);
+        self.app.io.spawn(async move {
+            for channel in channels {
+                if let Err(error) = presence.remove(&channel, client).await {
+                    tracing::warn!(%error, %channel, "could not remove a client from the presence");
+                }
+            }
+        });
+    }
+}

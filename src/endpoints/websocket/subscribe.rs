@@ -1,0 +1,291 @@
+//! The subscribe and unsubscribe commands: joining a channel without a hole.
+//!
+//! The order is what keeps the promise: deliveries are kept from the moment the
+//! broker has confirmed, then the past is read, then both are put together by
+//! offset, and only then is the subscription live.
+
+use std::sync::Arc;
+
+use super::session::Session;
+use crate::admission::permissions::{Action, Denied};
+use crate::client_protocol::codes::{ClientError, Disconnect, Unsubscribed};
+use crate::client_protocol::command::SubscribeRequest;
+use crate::client_protocol::reply::{Empty, ReplyBody, SubscribeResult, WirePublication};
+use crate::domain::channel::ChannelName;
+use crate::domain::namespace::ChannelOptions;
+use crate::domain::publication::{Publication, StreamPosition};
+use crate::endpoints::reply::client_error_of_store;
+use crate::hub::{Broadcast, Joined};
+use crate::ports::StoreError;
+use crate::ports::broker::Retention;
+use crate::queries::recovery::{RecoveredPage, Rest, Since};
+
+/// What a new subscriber is told about what was before.
+pub(super) struct Past {
+    options: ChannelOptions,
+    /// Where the subscriber stands after `publications`; `None` without history.
+    position: Option<StreamPosition>,
+    publications: Vec<Publication>,
+    recoverable: bool,
+    recovered: bool,
+    was_recovering: bool,
+    rest: Rest,
+}
+
+impl Past {
+    pub(super) fn result(&self) -> SubscribeResult<'_> {
+        let position = self.position.as_ref().filter(|_| self.recoverable);
+        SubscribeResult {
+            recoverable: self.recoverable,
+            epoch: position.map(|position| position.epoch.clone()),
+            publications: self
+                .publications
+                .iter()
+                .map(WirePublication::from)
+                .collect(),
+            recovered: self.recovered,
+            offset: position.map_or(0, |position| position.offset),
+            positioned: self.recoverable,
+            was_recovering: self.was_recovering,
+        }
+    }
+}
+
+impl Session {
+    pub(super) async fn subscribe(
+        &mut self,
+        id: u32,
+        request: SubscribeRequest,
+    ) -> Result<(), ClientError> {
+        let channel = self.channel(&request.channel)?;
+        if self.link.is_subscribed(&channel) {
+            return Err(ClientError::ALREADY_SUBSCRIBED);
+        }
+        let options = self.permit(&channel, Action::Subscribe)?;
+        let server_side = self
+            .identity
+            .as_ref()
+            .map_or(0, |identity| identity.server_side.len());
+        if self.link.subscriptions() >= self.app.limits.channel_limit + server_side {
+            return Err(ClientError::LIMIT_EXCEEDED);
+        }
+        self.link.begin_subscription(&channel);
+        let past = match self.enter(&channel, &options, &request).await {
+            Ok(past) => past,
+            Err(error) => {
+                self.leave(&channel).await;
+                return Err(error);
+            }
+        };
+        self.reply(id, ReplyBody::Subscribe(past.result()));
+        self.go_live(&channel, past).await;
+        Ok(())
+    }
+
+    pub(super) async fn unsubscribe(&mut self, id: u32, name: &str) -> Result<(), ClientError> {
+        let channel = self.channel(name)?;
+        let server_side = self
+            .identity
+            .as_ref()
+            .is_some_and(|i| i.server_side.contains(&channel));
+        if server_side {
+            return Err(ClientError::PERMISSION_DENIED);
+        }
+        self.leave(&channel).await;
+        self.reply(id, ReplyBody::Unsubscribe(Empty {}));
+        Ok(())
+    }
+
+    /// Whether the client may act in a channel, and the channel's options.
+    pub(super) fn permit(
+        &self,
+        channel: &ChannelName,
+        action: Action,
+    ) -> Result<ChannelOptions, ClientError> {
+        let subscribed = self.link.is_subscribed(channel);
+        let checked = self
+            .app
+            .permissions
+            .check(self.user_id(), channel, action, subscribed);
+        checked.cloned().map_err(|denied| match denied {
+            Denied::UnknownChannel => ClientError::UNKNOWN_CHANNEL,
+            Denied::NotPermitted => ClientError::PERMISSION_DENIED,
+            Denied::NotAvailable => ClientError::NOT_AVAILABLE,
+        })
+    }
+
+    async fn enter(
+        &mut self,
+        channel: &ChannelName,
+        options: &ChannelOptions,
+        request: &SubscribeRequest,
+    ) -> Result<Past, ClientError> {
+        let past = self.read_past(channel, options, request).await?;
+        if options.presence {
+            let (app, channel, info) = (Arc::clone(&self.app), channel.clone(), self.info());
+            let client = self.client;
+            // Noted first, so that a session that ends meanwhile is removed again.
+            self.present.push(channel.clone());
+            let added = self.beside(async move { app.presence.add(&channel, client, &info).await });
+            added.await?.map_err(client_error_of_store)?;
+        }
+        Ok(past)
+    }
+
+    /// Waits for the broker, then reads what the subscriber missed.
+    pub(super) async fn read_past(
+        &self,
+        channel: &ChannelName,
+        options: &ChannelOptions,
+        request: &SubscribeRequest,
+    ) -> Result<Past, ClientError> {
+        let asked = request.recoverable || request.recover || request.positioned;
+        let wanted = asked || options.force_recovery || options.force_positioning;
+        let recoverable = wanted && options.keeps_history();
+        let since = (recoverable && request.recover).then(|| Since {
+            epoch: request.epoch.clone(),
+            offset: request.offset,
+        });
+        let was_recovering = since.is_some();
+        let (app, channel, options) = (Arc::clone(&self.app), channel.clone(), options.clone());
+        let registry = self.link.registry();
+        let read = async move {
+            registry.confirm(&channel).await?;
+            let Some(retention) = Retention::of(&options) else {
+                return Ok::<_, StoreError>((options, None, None));
+            };
+            let page = match &since {
+                Some(since) => app.recovery.missed(&channel, &options, since).await?,
+                None => None,
+            };
+            let position = match &page {
+                Some(page) => page.position.clone(),
+                None => app.recovery.top(&channel, retention).await?,
+            };
+            if page.as_ref().is_none_or(|page| page.rest == Rest::Nothing) {
+                registry.expect_after(&channel, &position);
+            }
+            Ok((options, Some(position), page))
+        };
+        let (options, position, page) = self.beside(read).await?.map_err(client_error_of_store)?;
+        let recovered = page.is_some();
+        let (publications, rest) = page.map_or((Vec::new(), Rest::Nothing), |page| {
+            (page.publications, page.rest)
+        });
+        Ok(Past {
+            options,
+            position,
+            publications,
+            recoverable,
+            recovered,
+            was_recovering,
+            rest,
+        })
+    }
+
+    /// Makes a subscription live once it was answered: sends what the first page
+    /// left over, as fast as the socket takes it, and what was published meanwhile.
+    pub(super) async fn go_live(&mut self, channel: &ChannelName, past: Past) {
+        let Past {
+            options,
+            mut position,
+            mut rest,
+            ..
+        } = past;
+        loop {
+            match rest {
+                Rest::Nothing => match self.link.finish_subscription(channel) {
+                    Joined::Live(meanwhile) => {
+                        return self.send_meanwhile(channel, position, &meanwhile).await;
+                    }
+                    Joined::Behind => {}
+                    Joined::Gone => return,
+                },
+                Rest::InEpoch => {}
+                Rest::InOlderEpochs => return self.start_over(channel).await,
+            }
+            self.link.drained().await;
+            let Some(since) = position.take() else {
+                return self.start_over(channel).await;
+            };
+            match self.read_page(channel, &options, since).await {
+                Ok(Some(page)) => {
+                    for publication in &page.publications {
+                        self.link
+                            .send(self.link.wire().publication(channel, publication));
+                    }
+                    (position, rest) = (Some(page.position), page.rest);
+                }
+                _ => return self.start_over(channel).await,
+            }
+        }
+    }
+
+    async fn read_page(
+        &self,
+        channel: &ChannelName,
+        options: &ChannelOptions,
+        since: StreamPosition,
+    ) -> Result<Option<RecoveredPage>, ClientError> {
+        let (app, channel, options) = (Arc::clone(&self.app), channel.clone(), options.clone());
+        let since = Since {
+            epoch: since.epoch.as_str().to_owned(),
+            offset: since.offset,
+        };
+        let read = async move { app.recovery.missed(&channel, &options, &since).await };
+        self.beside(read).await?.map_err(client_error_of_store)
+    }
+
+    /// Sends what was kept while the past was read, but for what the past held already.
+    async fn send_meanwhile(
+        &mut self,
+        channel: &ChannelName,
+        position: Option<StreamPosition>,
+        meanwhile: &[Arc<Broadcast>],
+    ) {
+        let wire = self.link.wire();
+        for broadcast in meanwhile {
+            let delivery = &broadcast.delivery;
+            match (&position, &delivery.epoch) {
+                (Some(position), Some(epoch)) if position.epoch != *epoch => {
+                    return self.start_over(channel).await;
+                }
+                (Some(position), Some(_)) if delivery.publication.offset <= position.offset => {}
+                _ => self.link.send(broadcast.frame(wire).clone()),
+            }
+        }
+    }
+
+    /// The client's state cannot be brought up to date from here: it is told to
+    /// subscribe again, or to connect again where the server subscribed it.
+    async fn start_over(&mut self, channel: &ChannelName) {
+        let server_side = self
+            .identity
+            .as_ref()
+            .is_some_and(|i| i.server_side.contains(channel));
+        if server_side {
+            return self.link.close(Disconnect::INSUFFICIENT_STATE);
+        }
+        self.leave(channel).await;
+        self.link.send(
+            self.link
+                .wire()
+                .unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE),
+        );
+    }
+
+    async fn leave(&mut self, channel: &ChannelName) {
+        self.link.unsubscribe(channel);
+        let Some(place) = self.present.iter().position(|present| present == channel) else {
+            return;
+        };
+        let channel = self.present.swap_remove(place);
+        let (app, client) = (Arc::clone(&self.app), self.client);
+        let removed = self
+            .beside(async move { app.presence.remove(&channel, client).await })
+            .await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(%error, "could not remove a client from the presence");
+        }
+    }
+}

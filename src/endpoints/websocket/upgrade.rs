@@ -1,0 +1,141 @@
+//! From an HTTP request to a socket that the hub owns.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tungstenite::handshake::derive_accept_key;
+
+use super::session::Session;
+use crate::admission::origin;
+use crate::domain::ids::ClientId;
+use crate::domain::problem::{Problem, ProblemKind};
+use crate::endpoints::reply::Refused;
+use crate::endpoints::request::{App, bearer};
+use crate::hub::{Transport, Wire};
+
+/// The cookie that may carry the connection token.
+const TOKEN_COOKIE: &str = "carillon_session";
+
+/// `GET /connection/websocket`
+pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<Response, Refused> {
+    let accept = check_handshake(request.headers())?;
+    let text = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let host = text(header::HOST).or_else(|| {
+        request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str())
+    });
+    if !origin::is_allowed(text(header::ORIGIN), host, &app.limits.allowed_origins) {
+        let detail =
+            "Pages of this origin may not connect; see the setting client.allowed_origins.";
+        return Err(Problem::new(ProblemKind::Forbidden, "origin_not_allowed", detail).into());
+    }
+    let token = bearer(request.headers())
+        .map(str::to_owned)
+        .or_else(|| cookie(request.headers()));
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let Some(upgrade) = upgrade else {
+        return Err(not_a_handshake("This connection cannot be upgraded.").into());
+    };
+    tokio::spawn(async move {
+        match upgrade.await.map(into_transport) {
+            Ok(Ok((transport, head))) => hand_over(app, transport, head, token).await,
+            Ok(Err(error)) => tracing::warn!(%error, "could not take a socket over"),
+            Err(error) => tracing::debug!(%error, "an upgrade did not complete"),
+        }
+    });
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("Upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+async fn hand_over(app: App, transport: Transport, head: Bytes, token: Option<String>) {
+    let client = ClientId::from_random(app.entropy.bytes::<16>());
+    let hub = std::sync::Arc::clone(&app.hub);
+    hub.adopt(transport, Wire::WebSocket, head, move |link| {
+        Session::new(link, app, client, token)
+    })
+    .await;
+}
+
+/// Checks the opening handshake (RFC 6455, section 4.2.1) and answers its key.
+fn check_handshake(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+    let has = |name, token: &str| {
+        let values = headers
+            .get_all(name)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|part| part.trim().eq_ignore_ascii_case(token))
+    };
+    if !has(header::CONNECTION, "upgrade") || !has(header::UPGRADE, "websocket") {
+        return Err(not_a_handshake("This path takes WebSocket connections."));
+    }
+    if !has(header::SEC_WEBSOCKET_VERSION, "13") {
+        return Err(not_a_handshake(
+            "The version of the WebSocket protocol must be 13.",
+        ));
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY);
+    let key = key.ok_or_else(|| not_a_handshake("The header Sec-WebSocket-Key is missing."))?;
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
+        .map_err(|_| not_a_handshake("The header Sec-WebSocket-Key is not valid."))
+}
+
+fn not_a_handshake(detail: &str) -> Problem {
+    Problem::new(ProblemKind::BadRequest, "not_a_websocket_handshake", detail)
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(name, _)| *name == TOKEN_COOKIE)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// Gives the bare socket back from under hyper, with what hyper read too much.
+fn into_transport(upgraded: Upgraded) -> std::io::Result<(Transport, Bytes)> {
+    match downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => {
+            let socket = parts.io.into_inner().into_std()?;
+            // A frame is written whole; there is nothing to wait for.
+            socket.set_nodelay(true)?;
+            Ok((Transport::Tcp(socket), parts.read_buf))
+        }
+        Err(upgraded) => match downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+            Ok(parts) => {
+                let (socket, tls) = parts.io.into_inner().into_inner();
+                socket.set_nodelay(true)?;
+                Ok((
+                    Transport::Tls(socket.into_std()?, Box::new(tls)),
+                    parts.read_buf,
+                ))
+            }
+            Err(_) => Err(std::io::Error::other(
+                "the connection is neither TCP nor TLS over TCP",
+            )),
+        },
+    }
+}

@@ -1,0 +1,144 @@
+//! One connection as its shard sees it: what waits to be written, and when something is due.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::frames::Wire;
+use super::outlet::Outlet;
+
+/// Names a connection of a shard; a number is not given to another connection
+/// while anyone may still hold the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The place in the shard's table.
+    pub slot: u32,
+    /// Tells the connections that had this place one after the other.
+    pub serial: u32,
+}
+
+/// A connection's place among the subscribers of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    /// The place of the channel in the shard's table.
+    pub channel: u32,
+    /// The place in the channel's list of live subscribers; [`JOINING`] until it is live.
+    pub place: u32,
+}
+
+/// The place of a subscriber that is not live yet.
+pub const JOINING: u32 = u32::MAX;
+
+/// Whose connection it is, as far as the shard must know to find it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The number of the account; 0 for an anonymous client.
+    pub user: i64,
+    /// The first eight bytes of the session's token hash; 0 without a session.
+    pub session: u64,
+}
+
+/// A connection. It holds no buffer while nothing waits to be written.
+pub struct Connection {
+    /// Where its bytes go.
+    pub outlet: Rc<Outlet>,
+    /// How its messages are framed.
+    pub wire: Wire,
+    /// Checked against the key's.
+    pub serial: u32,
+    /// Frames that wait to be written, the oldest first.
+    pub pending: Vec<Bytes>,
+    /// Bytes of `pending` that are not written yet.
+    pub pending_bytes: usize,
+    /// Bytes of the first pending frame that are written.
+    pub written: usize,
+    /// The tick since which the socket has taken nothing, if it takes nothing.
+    pub blocked_since: Option<u64>,
+    /// Whether the shard will flush it at the end of this tick.
+    pub dirty: bool,
+    /// The channels that it is subscribed to.
+    pub memberships: Vec<Membership>,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The tick at which the next ping is due; 0 until the client has connected.
+    pub ping_due: u64,
+    /// The tick by which a pong must come, if one is awaited.
+    pub pong_due: Option<u64>,
+    /// The tick at which the connection ends, whatever happens: a client that
+    /// has not connected by then, or a session that has run out.
+    pub ends_at: Option<u64>,
+    /// The tick at which the timing wheel will next ask about this connection.
+    pub timer: u64,
+    /// Told when nothing is pending any more.
+    pub drained: Option<oneshot::Sender<()>>,
+    /// Ends the task that reads.
+    pub reader: Option<AbortHandle>,
+}
+
+impl Connection {
+    /// A connection that has said nothing yet.
+    pub fn new(outlet: Rc<Outlet>, wire: Wire, serial: u32) -> Self {
+        Self {
+            outlet,
+            wire,
+            serial,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            written: 0,
+            blocked_since: None,
+            dirty: false,
+            memberships: Vec::new(),
+            owner: Owner::default(),
+            ping_due: 0,
+            pong_due: None,
+            ends_at: None,
+            timer: u64::MAX,
+            drained: None,
+            reader: None,
+        }
+    }
+
+    /// Queues a frame. `spare` are emptied lists, so that none is allocated in a steady state.
+    pub fn queue(&mut self, frame: Bytes, spare: &mut Vec<Vec<Bytes>>) {
+        if self.pending.capacity() == 0
+            && let Some(list) = spare.pop()
+        {
+            self.pending = list;
+        }
+        self.pending_bytes += frame.len();
+        self.pending.push(frame);
+    }
+
+    /// Accounts for `count` bytes that the outlet took.
+    pub fn took(&mut self, count: usize, spare: &mut Vec<Vec<Bytes>>) {
+        self.pending_bytes -= count;
+        if self.pending_bytes == 0 {
+            self.written = 0;
+            self.pending.clear();
+            spare.push(std::mem::take(&mut self.pending));
+            return;
+        }
+        let mut left = self.written + count;
+        let mut whole = 0;
+        while left >= self.pending[whole].len() {
+            left -= self.pending[whole].len();
+            whole += 1;
+        }
+        self.pending.drain(..whole);
+        self.written = left;
+    }
+
+    /// Appends what waits to `buffer`, at most about `limit` bytes of whole frames.
+    pub fn join_pending(&self, buffer: &mut Vec<u8>, limit: usize) {
+        let mut skip = self.written;
+        for frame in &self.pending {
+            buffer.extend_from_slice(&frame[skip..]);
+            skip = 0;
+            if buffer.len() >= limit {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The link: what a conversation may do with its connection.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::connection::{Connection, Key, Owner};
+use super::frames::Wire;
+use super::registry::Registry;
+use super::shard::{Shard, ticks_of};
+use super::subscribers::Joined;
+use crate::client_protocol::codes::Disconnect;
+use crate::domain::channel::ChannelName;
+
+/// A conversation's hold on its connection. Once the connection is closed,
+/// nothing that is asked of the link has an effect.
+#[derive(Clone)]
+pub struct Link {
+    shard: Rc<Shard>,
+    key: Key,
+}
+
+impl Link {
+    pub(super) fn new(shard: Rc<Shard>, key: Key) -> Self {
+        Self { shard, key }
+    }
+
+    /// Whether the connection is closed.
+    pub fn is_closed(&self) -> bool {
+        self.with(|_| ()).is_none()
+    }
+
+    /// How messages of this connection are framed.
+    pub fn wire(&self) -> Wire {
+        self.with(|connection| connection.wire)
+            .unwrap_or(Wire::WebSocket)
+    }
+
+    /// Queues a frame; it is written with all else that this tick brings.
+    pub fn send(&self, frame: Bytes) {
+        self.shard.send(self.key, frame);
+    }
+
+    /// Closes the connection after what is queued.
+    pub fn close(&self, why: Disconnect) {
+        self.shard.close(self.key, why);
+    }
+
+    /// Says whose connection this may be, so that it can be closed with all of
+    /// that owner's while it is being identified.
+    pub fn claim(&self, owner: Owner) {
+        self.with(|connection| connection.owner = owner);
+    }
+
+    /// The client has identified itself: pings begin, and the connection ends
+    /// after `lifetime` if one is given.
+    pub fn identified(&self, owner: Owner, lifetime: Option<Duration>) {
+        let state = &mut *self.shard.state.borrow_mut();
+        let now = state.wheel.now();
+        let ping_due = now + self.shard.ticks.ping_interval;
+        let ends_at = lifetime.map(|lifetime| now + ticks_of(lifetime));
+        let Some(connection) = state.connection(self.key) else {
+            return;
+        };
+        connection.owner = owner;
+        connection.ends_at = ends_at;
+        connection.ping_due = ping_due;
+        state.wake_at(self.key, ends_at.map_or(ping_due, |end| end.min(ping_due)));
+    }
+
+    /// The client answered a ping.
+    pub fn pong(&self) {
+        self.with(|connection| connection.pong_due = None);
+    }
+
+    /// Waits until everything queued has been written.
+    pub async fn drained(&self) {
+        let (sender, receiver) = oneshot::channel();
+        let waits = self.with(|connection| {
+            let waits = connection.pending_bytes > 0;
+            if waits {
+                connection.drained = Some(sender);
+            }
+            waits
+        });
+        if waits == Some(true) {
+            // An error means that the connection was closed, which ends the wait as well.
+            let _ = receiver.await;
+        }
+    }
+
+    /// Starts to keep what is published to a channel. False if the connection
+    /// is subscribed to it already. Wait for [`Registry::confirm`] next.
+    pub fn begin_subscription(&self, channel: &ChannelName) -> bool {
+        let state = &mut *self.shard.state.borrow_mut();
+        if state.connection(self.key).is_none() {
+            return false;
+        }
+        let connection = &mut state.connections[self.key.slot as usize];
+        let begun = state.channels.begin(channel, self.key, connection);
+        if begun {
+            self.shard.registry.enter(channel, self.shard.number);
+        }
+        begun
+    }
+
+    /// Makes a subscription live. To be called in one step with queueing the
+    /// reply and what was published meanwhile, so that the order is kept.
+    pub fn finish_subscription(&self, channel: &ChannelName) -> Joined {
+        let state = &mut *self.shard.state.borrow_mut();
+        if state.connection(self.key).is_none() {
+            return Joined::Gone;
+        }
+        let connection = &mut state.connections[self.key.slot as usize];
+        state.channels.finish(channel, self.key, connection)
+    }
+
+    /// Ends a subscription; false if there is none.
+    pub fn unsubscribe(&self, channel: &ChannelName) -> bool {
+        self.shard.leave(self.key, channel)
+    }
+
+    /// Whether the connection is subscribed to a channel, live or not yet.
+    pub fn is_subscribed(&self, channel: &ChannelName) -> bool {
+        let state = &mut *self.shard.state.borrow_mut();
+        if state.connection(self.key).is_none() {
+            return false;
+        }
+        state
+            .channels
+            .is_member(channel, &state.connections[self.key.slot as usize])
+    }
+
+    /// How many channels the connection is subscribed to.
+    pub fn subscriptions(&self) -> usize {
+        self.with(|connection| connection.memberships.len())
+            .unwrap_or(0)
+    }
+
+    /// The registry of the node.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.shard.registry)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        self.shard.state.borrow_mut().connection(self.key).map(f)
+    }
+}

@@ -1,0 +1,206 @@
+//! The hub: owns every connection of the node and fans publications out to them.
+//!
+//! Each shard is a thread with a runtime of its own. A publication goes to a
+//! shard once, is encoded once, and every dirty connection is written to once a
+//! tick. Databases are never waited for on these threads.
+
+pub mod codec;
+mod connection;
+mod frames;
+mod linger;
+mod link;
+mod outlet;
+mod reader;
+mod registry;
+mod shard;
+mod subscribers;
+mod timers;
+mod wheel;
+mod writer;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+
+use crate::client_protocol::codes::Disconnect;
+use crate::domain::channel::ChannelName;
+use crate::domain::publication::Delivery;
+use crate::ports::broker::Broker;
+
+pub use connection::Owner;
+pub use frames::{Broadcast, Wire};
+pub use link::Link;
+pub use outlet::Transport;
+pub use reader::{Conversation, Message};
+pub use registry::{Arrival, Registry};
+pub use shard::ShardStats;
+pub use subscribers::Joined;
+
+use outlet::Outlet;
+use shard::Shard;
+
+/// The limits of a hub.
+#[derive(Clone, Debug)]
+pub struct HubOptions {
+    /// Threads that own connections, 1 to 64.
+    pub shards: usize,
+    /// Messages that may wait for a shard; whoever sends more waits.
+    pub shard_queue_max: usize,
+    /// Connections written to before other work of the thread gets a turn.
+    pub flush_yield_writes: usize,
+    /// Bytes that may wait for one connection before it counts as slow.
+    pub queue_max_bytes: usize,
+    /// How long a connection's socket may take nothing before it counts as slow.
+    pub queue_max_age: Duration,
+    /// Between pings.
+    pub ping_interval: Duration,
+    /// Within which a pong must come.
+    pub pong_timeout: Duration,
+    /// Within which a client must identify itself.
+    pub stale_close_delay: Duration,
+    /// Bytes of the largest message that a client may send.
+    pub message_size_limit: usize,
+    /// Bytes read from a socket at once, into one buffer a shard.
+    pub read_buffer_bytes: usize,
+    /// Publications kept for a subscriber that is still being told the past.
+    pub recovery_buffer_max_publications: usize,
+}
+
+/// All shards of a node. Dropping it does not end them; [`Hub::stop`] does.
+pub struct Hub {
+    shards: Vec<mpsc::Sender<shard::Message>>,
+    registry: Arc<Registry>,
+    next: std::sync::atomic::AtomicUsize,
+}
+
+impl Hub {
+    /// Starts the shards. Broker calls run on `io`.
+    pub fn start(
+        options: &HubOptions,
+        broker: Arc<dyn Broker>,
+        io: Handle,
+    ) -> std::io::Result<Self> {
+        let count = options.shards.clamp(1, 64);
+        let registry = Arc::new(Registry::new(count, broker, io));
+        let mut shards = Vec::with_capacity(count);
+        for number in 0..count {
+            let (sender, inbox) = mpsc::channel(options.shard_queue_max);
+            let (options, registry) = (options.clone(), Arc::clone(&registry));
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            thread::Builder::new()
+                .name(format!("shard-{number}"))
+                .spawn(move || {
+                    let local = LocalSet::new();
+                    local.block_on(&runtime, async {
+                        Shard::new(number, options, registry).run(inbox).await;
+                    });
+                    // Last words of connections that were closed just now.
+                    runtime.block_on(local);
+                })?;
+            shards.push(sender);
+        }
+        Ok(Self {
+            shards,
+            registry,
+            next: std::sync::atomic::AtomicUsize::new(0),
+        })
+    }
+
+    /// Hands a connection to a shard, which has `converse` build the
+    /// conversation on its own thread. `head` is what was already read from it.
+    pub async fn adopt<C: Conversation>(
+        &self,
+        transport: Transport,
+        wire: Wire,
+        head: Bytes,
+        converse: impl FnOnce(Link) -> C + Send + 'static,
+    ) {
+        let adopt = move |shard: &Rc<Shard>| {
+            let outlet = match Outlet::register(transport) {
+                Ok(outlet) => Rc::new(outlet),
+                Err(error) => return tracing::warn!(%error, "could not register a connection"),
+            };
+            let key = shard.insert(Rc::clone(&outlet), wire);
+            let conversation = converse(Link::new(Rc::clone(shard), key));
+            let reader = reader::converse(Rc::clone(shard), key, outlet, head, conversation);
+            let task = tokio::task::spawn_local(reader);
+            shard.attach_reader(key, task.abort_handle());
+        };
+        let turn = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // A shard that has stopped closes the connection by dropping it.
+        let _ = self.shards[turn % self.shards.len()]
+            .send(shard::Message::Adopt(Box::new(adopt)))
+            .await;
+    }
+
+    /// Delivers a publication to every subscriber on this node; false if the
+    /// node has none. Waits while a shard's queue is full.
+    pub async fn deliver(&self, delivery: Delivery) -> bool {
+        let Some(wanted) = self.registry.shards_of(&delivery.channel) else {
+            return false;
+        };
+        let broadcast = Arc::new(Broadcast::new(delivery));
+        for (number, shard) in self.shards.iter().enumerate() {
+            if wanted >> number & 1 == 1 {
+                // A shard that has stopped has no subscribers.
+                let _ = shard
+                    .send(shard::Message::Deliver(Arc::clone(&broadcast)))
+                    .await;
+            }
+        }
+        true
+    }
+
+    /// Tells every subscriber of a channel on this node that it missed
+    /// something, so that it recovers.
+    pub async fn invalidate(&self, channel: &ChannelName) {
+        for shard in &self.shards {
+            let _ = shard
+                .send(shard::Message::Invalidate(channel.clone()))
+                .await;
+        }
+    }
+
+    /// Closes the connections of an owner on this node; all of the user's, if
+    /// the owner names no session.
+    pub async fn close(&self, owner: Owner, why: Disconnect) {
+        for shard in &self.shards {
+            let _ = shard.send(shard::Message::Close(owner, why)).await;
+        }
+    }
+
+    /// What the shards have counted, each its own.
+    pub async fn stats(&self) -> Vec<ShardStats> {
+        let mut stats = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let (sender, receiver) = oneshot::channel();
+            let _ = shard.send(shard::Message::Report(sender)).await;
+            stats.extend(receiver.await);
+        }
+        stats
+    }
+
+    /// Which channels this node is subscribed to.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Closes every connection with 3001 and ends the shards.
+    pub async fn stop(&self) {
+        for shard in &self.shards {
+            let (sender, receiver) = oneshot::channel();
+            if shard.send(shard::Message::Stop(sender)).await.is_ok() {
+                // An error means that it has ended already.
+                let _ = receiver.await;
+            }
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! A shard: one thread that owns a part of the connections, alone.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use slab::Slab;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::HubOptions;
+use super::connection::{Connection, Key, Owner};
+use super::frames::{Broadcast, Wire};
+use super::linger;
+use super::outlet::Outlet;
+use super::registry::Registry;
+use super::subscribers::Channels;
+use super::wheel::Wheel;
+use crate::client_protocol::codes::{Disconnect, Unsubscribed};
+use crate::domain::channel::ChannelName;
+
+/// What other threads ask of a shard.
+pub enum Message {
+    /// Take a connection over.
+    Adopt(Box<dyn FnOnce(&Rc<Shard>) + Send>),
+    /// Deliver to the subscribers of a channel.
+    Deliver(Arc<Broadcast>),
+    /// Tell the subscribers of a channel that they missed something.
+    Invalidate(ChannelName),
+    /// Close the connections of one session, or with `session: 0` all of a user's.
+    Close(Owner, Disconnect),
+    /// Report what was counted.
+    Report(oneshot::Sender<ShardStats>),
+    /// Close everything and end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What a shard counts, since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardStats {
+    /// Connections now.
+    pub connections: u64,
+    /// Broadcasts queued for a connection.
+    pub deliveries: u64,
+    /// Write system calls.
+    pub writes: u64,
+    /// Times that a connection became dirty: at most one write belongs to each,
+    /// but for what did not fit into one.
+    pub dirtied: u64,
+    /// Connections closed because they read too slowly.
+    pub slow: u64,
+}
+
+/// The length of a tick of the timing wheel.
+const TICK: Duration = Duration::from_millis(100);
+/// How many messages are taken before what they dirtied is written.
+const MESSAGES_PER_TICK: usize = 1_024;
+/// How many emptied lists of pending frames are kept for the next to need one.
+const SPARE_MAX: usize = 16_384;
+
+/// Durations of the options in ticks.
+pub struct Ticks {
+    pub(super) ping_interval: u64,
+    pub(super) pong_timeout: u64,
+    pub(super) stale_close_delay: u64,
+    pub(super) queue_max_age: u64,
+}
+
+impl Ticks {
+    fn of(options: &HubOptions) -> Self {
+        Self {
+            ping_interval: ticks_of(options.ping_interval),
+            pong_timeout: ticks_of(options.pong_timeout),
+            stale_close_delay: ticks_of(options.stale_close_delay),
+            queue_max_age: ticks_of(options.queue_max_age),
+        }
+    }
+}
+
+/// A duration in ticks, at least one.
+pub(super) fn ticks_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis() / TICK.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+/// A shard. Shared only within its thread.
+pub struct Shard {
+    pub(super) number: usize,
+    pub(super) options: HubOptions,
+    pub(super) ticks: Ticks,
+    pub(super) registry: Arc<Registry>,
+    pub(super) state: RefCell<State>,
+    /// Where every connection of the shard reads into.
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    /// Wakes the loop when a connection became dirty.
+    pub(super) wake: Notify,
+}
+
+/// What changes. Borrowed for the length of a synchronous step, never across a wait.
+pub struct State {
+    pub(super) connections: Slab<Connection>,
+    pub(super) channels: Channels,
+    pub(super) wheel: Wheel<Key>,
+    pub(super) dirty: Vec<Key>,
+    pub(super) spare: Vec<Vec<Bytes>>,
+    pub(super) joined: Vec<u8>,
+    pub(super) stats: ShardStats,
+    pub(super) expired: Vec<Key>,
+    next_serial: u32,
+}
+
+impl State {
+    /// The connection that `key` names, if it is still there.
+    pub(super) fn connection(&mut self, key: Key) -> Option<&mut Connection> {
+        self.connections
+            .get_mut(key.slot as usize)
+            .filter(|c| c.serial == key.serial)
+    }
+}
+
+impl Shard {
+    /// A shard without connections.
+    pub fn new(number: usize, options: HubOptions, registry: Arc<Registry>) -> Rc<Self> {
+        let state = State {
+            connections: Slab::new(),
+            channels: Channels::default(),
+            wheel: Wheel::new(),
+            dirty: Vec::new(),
+            spare: Vec::new(),
+            joined: Vec::new(),
+            stats: ShardStats::default(),
+            expired: Vec::new(),
+            next_serial: 0,
+        };
+        Rc::new(Self {
+            number,
+            ticks: Ticks::of(&options),
+            scratch: RefCell::new(vec![0; options.read_buffer_bytes].into()),
+            options,
+            registry,
+            state: RefCell::new(state),
+            wake: Notify::new(),
+        })
+    }
+
+    /// Serves until it is told to stop. What arrives while a flush runs is
+    /// written together by the next: under load, publications join themselves.
+    pub async fn run(self: Rc<Self>, mut inbox: mpsc::Receiver<Message>) {
+        let mut ticker = tokio::time::interval(TICK);
+        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut messages = Vec::with_capacity(MESSAGES_PER_TICK);
+        loop {
+            tokio::select! {
+                count = inbox.recv_many(&mut messages, MESSAGES_PER_TICK) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for message in messages.drain(..) {
+                        if let Message::Stop(done) = message {
+                            self.stop();
+                            // The hub may have stopped waiting.
+                            let _ = done.send(());
+                            return;
+                        }
+                        self.handle(message);
+                    }
+                }
+                _ = ticker.tick() => self.tick(),
+                () = self.wake.notified() => {}
+            }
+            self.flush_dirty().await;
+        }
+    }
+
+    fn handle(self: &Rc<Self>, message: Message) {
+        match message {
+            Message::Adopt(adopt) => adopt(self),
+            Message::Deliver(broadcast) => self.deliver(&broadcast),
+            Message::Invalidate(channel) => self.invalidate(&channel),
+            Message::Close(owner, why) => self.close_owned(owner, why),
+            Message::Report(report) => {
+                let state = self.state.borrow();
+                let connections = state.connections.len() as u64;
+                // Whoever asked may have stopped waiting.
+                let _ = report.send(ShardStats {
+                    connections,
+                    ..state.stats
+                });
+            }
+            Message::Stop(_) => {}
+        }
+    }
+
+    /// Takes a connection in; it must identify itself before it becomes stale.
+    pub(super) fn insert(&self, outlet: Rc<Outlet>, wire: Wire) -> Key {
+        let state = &mut *self.state.borrow_mut();
+        state.next_serial = state.next_serial.wrapping_add(1);
+        let mut connection = Connection::new(outlet, wire, state.next_serial);
+        let ends_at = state.wheel.now() + self.ticks.stale_close_delay;
+        connection.ends_at = Some(ends_at);
+        let key = Key {
+            slot: state.connections.insert(connection) as u32,
+            serial: state.next_serial,
+        };
+        state.wake_at(key, ends_at);
+        key
+    }
+
+    /// Remembers the task that reads, to end it with the connection.
+    pub(super) fn attach_reader(&self, key: Key, reader: tokio::task::AbortHandle) {
+        if let Some(connection) = self.state.borrow_mut().connection(key) {
+            connection.reader = Some(reader);
+        }
+    }
+
+    /// Queues one frame for one connection.
+    pub(super) fn send(self: &Rc<Self>, key: Key, frame: Bytes) {
+        let over = {
+            let state = &mut *self.state.borrow_mut();
+            let spare = &mut state.spare;
+            let Some(connection) = state.connections.get_mut(key.slot as usize) else {
+                return;
+            };
+            if connection.serial != key.serial {
+                return;
+            }
+            connection.queue(frame, spare);
+            connection.pending_bytes > self.options.queue_max_bytes
+        };
+        self.mark_dirty(key);
+        if over {
+            self.relieve(key);
+        }
+    }
+
+    pub(super) fn mark_dirty(&self, key: Key) {
+        let state = &mut *self.state.borrow_mut();
+        let Some(connection) = state.connection(key) else {
+            return;
+        };
+        if !connection.dirty && connection.blocked_since.is_none() {
+            connection.dirty = true;
+            state.stats.dirtied += 1;
+            state.dirty.push(key);
+            self.wake.notify_one();
+        }
+    }
+
+    fn deliver(self: &Rc<Self>, broadcast: &Arc<Broadcast>) {
+        let mut over = Vec::new();
+        {
+            let State {
+                connections,
+                channels,
+                dirty,
+                spare,
+                stats,
+                ..
+            } = &mut *self.state.borrow_mut();
+            let max = self.options.recovery_buffer_max_publications;
+            channels.deliver(broadcast, max, connections, spare, |slot, connection| {
+                stats.deliveries += 1;
+                let key = Key {
+                    slot,
+                    serial: connection.serial,
+                };
+                if !connection.dirty && connection.blocked_since.is_none() {
+                    connection.dirty = true;
+                    stats.dirtied += 1;
+                    dirty.push(key);
+                }
+                if connection.pending_bytes > self.options.queue_max_bytes {
+                    over.push(key);
+                }
+            });
+            spare.truncate(SPARE_MAX);
+        }
+        for key in over {
+            self.relieve(key);
+        }
+    }
+
+    /// A connection's queue is over its bound. One that merely was not written
+    /// to yet is written to; one that takes nothing is too slow.
+    fn relieve(self: &Rc<Self>, key: Key) {
+        self.flush(key);
+        let max = self.options.queue_max_bytes;
+        let slow = self
+            .state
+            .borrow_mut()
+            .connection(key)
+            .is_some_and(|c| c.pending_bytes > max);
+        if slow {
+            self.state.borrow_mut().stats.slow += 1;
+            self.close(key, Disconnect::SLOW);
+        }
+    }
+
+    /// Subscribers of a channel may have missed something: each is told, so
+    /// that it subscribes again and recovers.
+    fn invalidate(self: &Rc<Self>, channel: &ChannelName) {
+        let members: Vec<_> = {
+            let state = self.state.borrow();
+            let key = |slot: u32| {
+                let connection = state.connections.get(slot as usize)?;
+                Some((
+                    Key {
+                        slot,
+                        serial: connection.serial,
+                    },
+                    connection.wire,
+                ))
+            };
+            state
+                .channels
+                .members(channel)
+                .into_iter()
+                .filter_map(key)
+                .collect()
+        };
+        let server_side = channel.namespace() == Some("notifications");
+        for (key, wire) in members {
+            if server_side {
+                self.close(key, Disconnect::INSUFFICIENT_STATE);
+            } else if self.leave(key, channel) {
+                self.send(
+                    key,
+                    wire.unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE),
+                );
+            }
+        }
+    }
+
+    /// Ends one subscription; false if there is none.
+    pub(super) fn leave(&self, key: Key, channel: &ChannelName) -> bool {
+        let left = {
+            let state = &mut *self.state.borrow_mut();
+            state.connection(key).is_some() && {
+                let State {
+                    connections,
+                    channels,
+                    ..
+                } = state;
+                channels.leave(channel, key, connections)
+            }
+        };
+        if left {
+            self.registry.leave(channel.clone(), self.number);
+        }
+        left
+    }
+
+    fn close_owned(self: &Rc<Self>, owner: Owner, why: Disconnect) {
+        let owned: Vec<_> = {
+            let state = self.state.borrow();
+            let matches = |c: &Connection| match owner.session {
+                0 => c.owner.user == owner.user,
+                session => c.owner.session == session,
+            };
+            let key = |(slot, c): (usize, &Connection)| Key {
+                slot: slot as u32,
+                serial: c.serial,
+            };
+            state
+                .connections
+                .iter()
+                .filter(|(_, c)| matches(c))
+                .map(key)
+                .collect()
+        };
+        for key in owned {
+            self.close(key, why);
+        }
+    }
+
+    /// Takes a connection out of the shard and lets it end in peace. Everything
+    /// that belongs to it is gone when this returns.
+    pub(super) fn close(&self, key: Key, why: Disconnect) {
+        let (connection, channels) = {
+            let state = &mut *self.state.borrow_mut();
+            if state.connection(key).is_none() {
+                return;
+            }
+            let channels = state.channels.leave_all(key, &mut state.connections);
+            (state.connections.remove(key.slot as usize), channels)
+        };
+        for channel in channels {
+            self.registry.leave(channel, self.number);
+        }
+        if let Some(reader) = &connection.reader {
+            reader.abort();
+        }
+        if why != Disconnect::CONNECTION_CLOSED {
+            tokio::task::spawn_local(linger::say_goodbye(connection, why));
+        }
+    }
+
+    fn stop(self: &Rc<Self>) {
+        let keys: Vec<_> = {
+            let state = self.state.borrow();
+            let key = |(slot, c): (usize, &Connection)| Key {
+                slot: slot as u32,
+                serial: c.serial,
+            };
+            state.connections.iter().map(key).collect()
+        };
+        for key in keys {
+            self.flush(key);
+            self.close(key, Disconnect::SHUTDOWN);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The channels of a shard and who of its connections is subscribed to them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use super::connection::{Connection, JOINING, Key, Membership};
+use super::frames::Broadcast;
+use crate::domain::channel::ChannelName;
+
+/// A channel that connections of this shard are subscribed to.
+struct Channel {
+    name: ChannelName,
+    /// The slots of the connections that receive everything at once.
+    live: Vec<u32>,
+    /// Subscribers that are still being told the past.
+    joining: Vec<Joining>,
+}
+
+struct Joining {
+    slot: u32,
+    buffer: Vec<Arc<Broadcast>>,
+    /// The buffer was full and was given up: the past must be read further.
+    overflowed: bool,
+}
+
+/// How a subscriber that was told the past goes on.
+#[derive(Debug)]
+pub enum Joined {
+    /// It is live from now on; these were published meanwhile and come first.
+    Live(Vec<Arc<Broadcast>>),
+    /// More was published meanwhile than is kept: read the past further and ask again.
+    Behind,
+    /// The subscription was ended meanwhile.
+    Gone,
+}
+
+/// All channels of a shard.
+#[derive(Default)]
+pub struct Channels {
+    table: Slab<Channel>,
+    by_name: FxHashMap<ChannelName, u32>,
+}
+
+impl Channels {
+    /// Starts to keep what is published to `name` for a connection; false if it
+    /// is subscribed already.
+    pub fn begin(&mut self, name: &ChannelName, key: Key, connection: &mut Connection) -> bool {
+        let index = *self.by_name.entry(name.clone()).or_insert_with(|| {
+            let channel = Channel {
+                name: name.clone(),
+                live: Vec::new(),
+                joining: Vec::new(),
+            };
+            self.table.insert(channel) as u32
+        });
+        if connection.memberships.iter().any(|m| m.channel == index) {
+            return false;
+        }
+        connection.memberships.push(Membership {
+            channel: index,
+            place: JOINING,
+        });
+        let joining = Joining {
+            slot: key.slot,
+            buffer: Vec::new(),
+            overflowed: false,
+        };
+        self.table[index as usize].joining.push(joining);
+        true
+    }
+
+    /// Makes a subscriber live, unless too much was published meanwhile.
+    pub fn finish(&mut self, name: &ChannelName, key: Key, connection: &mut Connection) -> Joined {
+        let Some(&index) = self.by_name.get(name) else {
+            return Joined::Gone;
+        };
+        let channel = &mut self.table[index as usize];
+        let Some(place) = channel.joining.iter().position(|j| j.slot == key.slot) else {
+            return Joined::Gone;
+        };
+        if std::mem::take(&mut channel.joining[place].overflowed) {
+            return Joined::Behind;
+        }
+        let Some(membership) = connection
+            .memberships
+            .iter_mut()
+            .find(|m| m.channel == index)
+        else {
+            return Joined::Gone;
+        };
+        let joining = channel.joining.swap_remove(place);
+        membership.place = channel.live.len() as u32;
+        channel.live.push(key.slot);
+        Joined::Live(joining.buffer)
+    }
+
+    /// Ends one subscription; false if there is none. `connections` are those of the shard.
+    pub fn leave(
+        &mut self,
+        name: &ChannelName,
+        key: Key,
+        connections: &mut Slab<Connection>,
+    ) -> bool {
+        let Some(&index) = self.by_name.get(name) else {
+            return false;
+        };
+        let memberships = &mut connections[key.slot as usize].memberships;
+        let Some(position) = memberships.iter().position(|m| m.channel == index) else {
+            return false;
+        };
+        let membership = memberships.swap_remove(position);
+        self.remove(membership, key.slot, connections);
+        true
+    }
+
+    /// Ends all subscriptions of a connection and returns their channels.
+    pub fn leave_all(&mut self, key: Key, connections: &mut Slab<Connection>) -> Vec<ChannelName> {
+        let memberships = std::mem::take(&mut connections[key.slot as usize].memberships);
+        let leave = |membership| self.remove(membership, key.slot, connections);
+        memberships.into_iter().map(leave).collect()
+    }
+
+    /// Whether a connection is subscribed, live or not yet.
+    pub fn is_member(&self, name: &ChannelName, connection: &Connection) -> bool {
+        let index = self.by_name.get(name);
+        index.is_some_and(|index| connection.memberships.iter().any(|m| m.channel == *index))
+    }
+
+    /// The connections subscribed to a channel, live or not yet.
+    pub fn members(&self, name: &ChannelName) -> Vec<u32> {
+        let Some(&index) = self.by_name.get(name) else {
+            return Vec::new();
+        };
+        let channel = &self.table[index as usize];
+        channel
+            .live
+            .iter()
+            .copied()
+            .chain(channel.joining.iter().map(|j| j.slot))
+            .collect()
+    }
+
+    /// Queues a broadcast for every subscriber and calls `queued` for each live one.
+    pub fn deliver(
+        &mut self,
+        broadcast: &Arc<Broadcast>,
+        buffer_max: usize,
+        connections: &mut Slab<Connection>,
+        spare: &mut Vec<Vec<Bytes>>,
+        mut queued: impl FnMut(u32, &mut Connection),
+    ) {
+        let Some(&index) = self.by_name.get(&broadcast.delivery.channel) else {
+            return;
+        };
+        let channel = &mut self.table[index as usize];
+        for slot in &channel.live {
+            if let Some(connection) = connections.get_mut(*slot as usize) {
+                connection.queue(broadcast.frame(connection.wire).clone(), spare);
+                queued(*slot, connection);
+            }
+        }
+        for joining in &mut channel.joining {
+            joining.keep(broadcast, buffer_max);
+        }
+    }
+
+    fn remove(
+        &mut self,
+        membership: Membership,
+        slot: u32,
+        connections: &mut Slab<Connection>,
+    ) -> ChannelName {
+        let channel = &mut self.table[membership.channel as usize];
+        if membership.place == JOINING {
+            channel.joining.retain(|joining| joining.slot != slot);
+        } else {
+            channel.live.swap_remove(membership.place as usize);
+            if let Some(moved) = channel.live.get(membership.place as usize) {
+                let memberships = &mut connections[*moved as usize].memberships;
+                if let Some(other) = memberships
+                    .iter_mut()
+                    .find(|m| m.channel == membership.channel)
+                {
+                    other.place = membership.place;
+                }
+            }
+        }
+        let name = channel.name.clone();
+        if channel.live.is_empty() && channel.joining.is_empty() {
+            self.by_name.remove(&name);
+            self.table.remove(membership.channel as usize);
+        }
+        name
+    }
+}
+
+impl Joining {
+    fn keep(&mut self, broadcast: &Arc<Broadcast>, max: usize) {
+        // Without offsets there is no past to read the rest from, so all is kept;
+        // such a subscription is finished as soon as the broker has confirmed it.
+        let readable = broadcast.delivery.publication.offset > 0;
+        if readable && (self.overflowed || self.buffer.len() >= max) {
+            self.overflowed = true;
+            self.buffer = Vec::new();
+        } else {
+            self.buffer.push(Arc::clone(broadcast));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Writing: one system call a dirty connection and tick.
+
+use std::io::ErrorKind;
+use std::rc::Rc;
+
+use super::connection::Key;
+use super::shard::{Shard, State};
+use crate::client_protocol::codes::Disconnect;
+
+/// The most that is joined into one write. A socket's send buffer rarely takes more.
+const JOIN_LIMIT_BYTES: usize = 256 * 1024;
+
+/// What became of a write.
+enum Flushed {
+    Everything,
+    /// More may be written at once.
+    Part,
+    /// The socket takes nothing until it says so.
+    Blocked,
+    Broken,
+}
+
+impl Shard {
+    /// Writes to every dirty connection once; yields now and then, so that a
+    /// large flush does not keep commands waiting.
+    pub(super) async fn flush_dirty(self: &Rc<Self>) {
+        let mut dirty = std::mem::take(&mut self.state.borrow_mut().dirty);
+        for (count, key) in dirty.iter().enumerate() {
+            if count > 0 && count % self.options.flush_yield_writes == 0 {
+                tokio::task::yield_now().await;
+            }
+            self.flush(*key);
+        }
+        dirty.clear();
+        let mut state = self.state.borrow_mut();
+        if state.dirty.is_empty() {
+            // Keeps the list's memory for the next tick.
+            state.dirty = dirty;
+        } else {
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Writes what waits for one connection, as far as the socket takes it.
+    pub(super) fn flush(self: &Rc<Self>, key: Key) {
+        let outcome = {
+            let state = &mut *self.state.borrow_mut();
+            let Some(connection) = state.connection(key) else {
+                return;
+            };
+            connection.dirty = false;
+            let idle = connection.pending.is_empty() && !connection.outlet.holds_back();
+            if idle || connection.blocked_since.is_some() {
+                return;
+            }
+            state.write(key)
+        };
+        match outcome {
+            Flushed::Everything => {}
+            Flushed::Part => self.mark_dirty(key),
+            Flushed::Blocked => self.wait_until_writable(key),
+            Flushed::Broken => self.close(key, Disconnect::CONNECTION_CLOSED),
+        }
+    }
+
+    fn wait_until_writable(self: &Rc<Self>, key: Key) {
+        let outlet = {
+            let state = &mut *self.state.borrow_mut();
+            let now = state.wheel.now();
+            let Some(connection) = state.connection(key) else {
+                return;
+            };
+            connection.blocked_since = Some(now);
+            let outlet = Rc::clone(&connection.outlet);
+            state.wake_at(key, now + self.ticks.queue_max_age);
+            outlet
+        };
+        let shard = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let outcome = outlet.writable().await;
+            drop(outlet);
+            match shard.state.borrow_mut().connection(key) {
+                Some(connection) => connection.blocked_since = None,
+                None => return,
+            }
+            match outcome {
+                Ok(()) => shard.flush(key),
+                Err(_) => shard.close(key, Disconnect::CONNECTION_CLOSED),
+            }
+        });
+    }
+}
+
+impl State {
+    fn write(&mut self, key: Key) -> Flushed {
+        let Self {
+            connections,
+            spare,
+            joined,
+            stats,
+            ..
+        } = self;
+        let Some(connection) = connections.get_mut(key.slot as usize) else {
+            return Flushed::Everything;
+        };
+        if !connection.pending.is_empty() {
+            let bytes = if let [only] = connection.pending.as_slice() {
+                &only[connection.written..]
+            } else {
+                joined.clear();
+                connection.join_pending(joined, JOIN_LIMIT_BYTES);
+                joined.as_slice()
+            };
+            let offered = bytes.len();
+            stats.writes += 1;
+            match connection.outlet.try_write(bytes) {
+                Ok(taken) => {
+                    connection.took(taken, spare);
+                    if taken < offered {
+                        return Flushed::Blocked;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Flushed::Blocked,
+                Err(_) => return Flushed::Broken,
+            }
+        }
+        if !connection.pending.is_empty() {
+            return Flushed::Part;
+        }
+        match connection.outlet.try_flush() {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Flushed::Blocked,
+            Err(_) => return Flushed::Broken,
+        }
+        if let Some(drained) = connection.drained.take() {
+            // Whoever waited may have gone meanwhile.
+            let _ = drained.send(());
+        }
+        Flushed::Everything
+    }
+}

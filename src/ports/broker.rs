@@ -1,0 +1,98 @@
+//! The broker: carries publications between nodes and remembers the latest of each channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::channel::ChannelName;
+use crate::domain::ids::EventId;
+use crate::domain::namespace::ChannelOptions;
+use crate::domain::publication::{Publication, PublicationBody, StreamPosition};
+
+use super::StoreError;
+
+/// How much of a channel's past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// At most this many publications.
+    pub size: usize,
+    /// None older than this.
+    pub ttl: Duration,
+}
+
+impl Retention {
+    /// What the options of a namespace ask for; `None` if they keep no history.
+    pub fn of(options: &ChannelOptions) -> Option<Self> {
+        let (size, ttl) = (options.history_size, options.history_ttl);
+        options.keeps_history().then_some(Self { size, ttl })
+    }
+}
+
+/// One publication to one channel.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Where to.
+    pub channel: ChannelName,
+    /// The event that it stands for; publishing the same event to the same
+    /// channel again changes nothing while the history holds it.
+    pub event: Option<EventId>,
+    /// What it says.
+    pub body: Arc<PublicationBody>,
+    /// How much to keep; `None` for a channel without history, whose
+    /// publications get no offset.
+    pub retention: Option<Retention>,
+}
+
+/// Which publications of the history to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Only those after this offset (before it, if reversed).
+    pub since: Option<u64>,
+    /// At most this many; 0 asks for the position alone.
+    pub limit: usize,
+    /// Latest first.
+    pub reverse: bool,
+}
+
+/// A part of a channel's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The top of the stream when the page was read.
+    pub top: StreamPosition,
+    /// Offsets up to this one were not published in this epoch: when it began,
+    /// the adapter filled them in from the log with what earlier epochs held.
+    pub seeded_through: u64,
+    /// The lowest offset that the history still holds, or the one after the top.
+    pub oldest: u64,
+    /// The publications, in the order asked for.
+    pub publications: Vec<Publication>,
+}
+
+/// Publishes, remembers and delivers. Deliveries of the channels that this node
+/// subscribed to arrive at the sink that the adapter was built with.
+///
+/// The publications of one channel arrive in the order of their offsets. One
+/// may be lost between nodes, never silently: the next offset tells.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Publishes in the order given. Each entry is atomic: it gets the next
+    /// offset, is remembered and is sent out, or an error is returned and this
+    /// and later entries may or may not have taken place. Publishing the batch
+    /// again is safe for entries with an event. Returns each entry's place.
+    async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError>;
+
+    /// Starts deliveries; when it returns, nothing published later is missed.
+    async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError>;
+
+    /// Stops deliveries.
+    async fn unsubscribe(&self, channel: &ChannelName) -> Result<(), StoreError>;
+
+    /// Reads the history. A channel never published to begins its first epoch.
+    async fn history(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+        query: &HistoryQuery,
+    ) -> Result<HistoryPage, StoreError>;
+}

@@ -1,0 +1,100 @@
+//! Projects the log into the analytics, batch by batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::domain::event::LoggedEvent;
+use crate::domain::ids::Incarnation;
+use crate::ports::StoreError;
+use crate::ports::analytics::Analytics;
+use crate::ports::event_log::{EventLog, LogCursor};
+
+/// Between attempts while a store does not answer.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The projection of one incarnation after the other.
+pub struct Projection {
+    /// Where the events are.
+    pub log: Arc<dyn EventLog>,
+    /// Where they go.
+    pub analytics: Arc<dyn Analytics>,
+    /// The most events in one batch.
+    pub batch_max: usize,
+}
+
+impl Projection {
+    /// Projects all that the log holds of `incarnation` so far; returns how many events.
+    pub async fn project_all(&self, incarnation: Incarnation) -> Result<u64, StoreError> {
+        let cursors = self.analytics.cursors().await?;
+        let known = cursors
+            .into_iter()
+            .find(|cursor| cursor.incarnation == incarnation);
+        let mut cursor = known.unwrap_or(LogCursor {
+            incarnation,
+            seq: 0,
+        });
+        let mut count = 0;
+        loop {
+            let batch = self.log.read_after(cursor, self.batch_max).await?;
+            let Some(last) = batch.last() else {
+                return Ok(count);
+            };
+            cursor.seq = last.seq;
+            count += batch.len() as u64;
+            self.project(&batch).await?;
+        }
+    }
+
+    /// Projects what `incarnation` appends, every `interval`, until `stopping`
+    /// turns true; then once more.
+    pub async fn run(
+        self,
+        incarnation: Incarnation,
+        interval: Duration,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        loop {
+            // An error means that whoever could say so is gone, which is an end as well.
+            let last = tokio::time::timeout(interval, stopping.wait_for(|stop| *stop))
+                .await
+                .is_ok();
+            if let Err(error) = self.project_all(incarnation).await {
+                tracing::warn!(%error, "the projection waits for a store");
+                if !last {
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
+            }
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Projects a batch. One that fails for its content is halved until the
+    /// event that is to blame is found, and that is set aside.
+    async fn project(&self, batch: &[LoggedEvent]) -> Result<(), StoreError> {
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            let Some(last) = part.last() else { continue };
+            let cursor = LogCursor {
+                incarnation: last.incarnation,
+                seq: last.seq,
+            };
+            match self.analytics.project(part, cursor).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Unavailable { .. }) => return Err(error),
+                Err(error) if part.len() == 1 => {
+                    tracing::error!(%error, event = %last.event.id, "an event was set aside");
+                    self.analytics.set_aside(last, &error.to_string()).await?;
+                }
+                Err(_) => {
+                    let (front, back) = part.split_at(part.len() / 2);
+                    parts.extend([back, front]);
+                }
+            }
+        }
+        Ok(())
+    }
+}

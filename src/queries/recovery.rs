@@ -1,0 +1,281 @@
+//! Recovery: what a subscriber missed, from the history or else from the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::announcement;
+use crate::domain::channel::ChannelName;
+use crate::domain::namespace::ChannelOptions;
+use crate::domain::publication::{Epoch, Publication, StreamPosition};
+use crate::ports::StoreError;
+use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Retention};
+use crate::ports::event_log::{RelayLedger, RelayedEvent};
+
+/// Between looks at a record that another part of the node is about to write.
+const RECORD_POLL: Duration = Duration::from_millis(50);
+/// How often it is looked for. A relay that could not be recorded within a
+/// second is relayed again, and then comes live.
+const RECORD_POLLS: usize = 24;
+
+/// A part of what a subscriber missed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RecoveredPage {
+    /// Where the subscriber stands once it has `publications`.
+    pub position: StreamPosition,
+    /// Oldest first. Those of an epoch other than the position's carry no offset.
+    pub publications: Vec<Publication>,
+    /// What remains to be read.
+    pub rest: Rest,
+}
+
+/// What a page leaves to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing: the position was the top of the stream.
+    Nothing,
+    /// More of the current epoch: read on from the position.
+    InEpoch,
+    /// More of epochs that are over. The position is one of those: the
+    /// subscriber must come back with it.
+    InOlderEpochs,
+}
+
+/// What a subscriber says about the last publication that it has.
+#[derive(Clone, Debug)]
+pub struct Since {
+    /// Empty matches any.
+    pub epoch: String,
+    /// Within the epoch.
+    pub offset: u64,
+}
+
+/// The bounds of one page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    /// Publications.
+    pub publications: usize,
+    /// Bytes of their data; a page holds at least one publication.
+    pub bytes: usize,
+}
+
+/// Reads what subscribers missed.
+pub struct Recovery {
+    /// Remembers the latest of each channel.
+    pub broker: Arc<dyn Broker>,
+    /// Remembers where everything else was.
+    pub ledger: Arc<dyn RelayLedger>,
+    /// The bounds of a page.
+    pub limit: PageLimit,
+}
+
+impl Recovery {
+    /// The top of a channel's stream.
+    pub async fn top(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+    ) -> Result<StreamPosition, StoreError> {
+        Ok(self.history(channel, retention, None, 0).await?.top)
+    }
+
+    /// What came after `since`; `None` if that cannot be told, or if the hub
+    /// never was at that position.
+    pub async fn missed(
+        &self,
+        channel: &ChannelName,
+        options: &ChannelOptions,
+        since: &Since,
+    ) -> Result<Option<RecoveredPage>, StoreError> {
+        let Some(retention) = Retention::of(options) else {
+            return Ok(None);
+        };
+        let top = self.top(channel, retention).await?;
+        let epoch = match since.epoch.as_str() {
+            "" => Some(top.epoch.clone()),
+            text => Epoch::parse(text),
+        };
+        let page = match epoch {
+            Some(epoch) if epoch == top.epoch => {
+                self.in_epoch(channel, options, retention, since.offset)
+                    .await?
+            }
+            Some(epoch) if epoch < top.epoch && options.recovers_from_log() => {
+                let since = StreamPosition {
+                    epoch,
+                    offset: since.offset,
+                };
+                Some(self.across_epochs(channel, retention, since).await?)
+            }
+            _ => None,
+        };
+        Ok(page.map(|page| page.cut_to(self.limit.bytes)))
+    }
+
+    async fn in_epoch(
+        &self,
+        channel: &ChannelName,
+        options: &ChannelOptions,
+        retention: Retention,
+        since: u64,
+    ) -> Result<Option<RecoveredPage>, StoreError> {
+        for _ in 0..RECORD_POLLS {
+            let page = self
+                .history(channel, retention, Some(since), self.limit.publications)
+                .await?;
+            let HistoryPage {
+                top,
+                seeded_through,
+                oldest,
+                publications,
+            } = page;
+            if since > top.offset {
+                return Ok(None);
+            }
+            if since + 1 >= oldest {
+                return Ok(Some(RecoveredPage::within(top, since, publications)));
+            }
+            if !options.recovers_from_log() || since < seeded_through {
+                return Ok(None);
+            }
+            let position = StreamPosition {
+                epoch: top.epoch.clone(),
+                offset: since,
+            };
+            let recorded = self
+                .ledger
+                .relayed_after(channel, &position, self.limit.publications)
+                .await?;
+            let publications: Vec<_> = recorded.iter().map(with_offset).collect();
+            if !publications.is_empty() {
+                return Ok(Some(RecoveredPage::within(top, since, publications)));
+            }
+            // Pushed out of the history already, but not recorded yet.
+            tokio::time::sleep(RECORD_POLL).await;
+        }
+        Ok(None)
+    }
+
+    /// Serves what earlier epochs hold after `since`, then what the current one does.
+    async fn across_epochs(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+        since: StreamPosition,
+    ) -> Result<RecoveredPage, StoreError> {
+        let limit = self.limit.publications;
+        // The history is read after the log: what is relayed between the two is in the history.
+        let recorded = self.ledger.relayed_after(channel, &since, limit).await?;
+        let current = self.history(channel, retention, None, 0).await?;
+        let is_older = |relayed: &RelayedEvent| relayed.position.epoch < current.top.epoch;
+        let (older, recorded) = recorded.split_at(recorded.partition_point(is_older));
+        let mut publications: Vec<_> = older.iter().map(without_offset).collect();
+        if let Some(last) = older.last().filter(|_| older.len() == limit) {
+            let position = last.position.clone();
+            return Ok(RecoveredPage {
+                position,
+                publications,
+                rest: Rest::InOlderEpochs,
+            });
+        }
+        let room = limit - publications.len();
+        let start = current.seeded_through;
+        let page = self.history(channel, retention, Some(start), room).await?;
+        let fresh = if start + 1 >= page.oldest {
+            page.publications
+        } else {
+            recorded.iter().take(room).map(with_offset).collect()
+        };
+        let within = RecoveredPage::within(page.top, start, fresh);
+        publications.extend(within.publications);
+        Ok(RecoveredPage {
+            publications,
+            ..within
+        })
+    }
+
+    async fn history(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+        since: Option<u64>,
+        limit: usize,
+    ) -> Result<HistoryPage, StoreError> {
+        self.broker
+            .history(
+                channel,
+                retention,
+                &HistoryQuery {
+                    since,
+                    limit,
+                    reverse: false,
+                },
+            )
+            .await
+    }
+}
+
+impl RecoveredPage {
+    fn within(top: StreamPosition, since: u64, publications: Vec<Publication>) -> Self {
+        let offset = publications.last().map_or(since, |last| last.offset);
+        let rest = if offset < top.offset {
+            Rest::InEpoch
+        } else {
+            Rest::Nothing
+        };
+        Self {
+            position: StreamPosition {
+                epoch: top.epoch,
+                offset,
+            },
+            publications,
+            rest,
+        }
+    }
+
+    /// Drops publications from the end until the page has at most `bytes`, but
+    /// for those that carry no offset: without them there is nowhere to go on from.
+    fn cut_to(mut self, bytes: usize) -> Self {
+        let mut total = 0;
+        let fits = |publication: &Publication| {
+            total += publication.body.data.get().len();
+            total <= bytes
+        };
+        let whole = self
+            .publications
+            .iter()
+            .map(fits)
+            .take_while(|fits| *fits)
+            .count();
+        let keep = self
+            .publications
+            .iter()
+            .take_while(|publication| publication.offset == 0)
+            .count()
+            .max(1);
+        let keep = keep.max(whole);
+        if keep < self.publications.len() && self.rest != Rest::InOlderEpochs {
+            let next = self.publications[keep].offset;
+            self.publications.truncate(keep);
+            self.position.offset = next - 1;
+            self.rest = Rest::InEpoch;
+        }
+        self
+    }
+}
+
+fn with_offset(relayed: &RelayedEvent) -> Publication {
+    let body = announcement::body_of(&relayed.event);
+    Publication {
+        offset: relayed.position.offset,
+        event: Some(relayed.event.id),
+        body,
+    }
+}
+
+fn without_offset(relayed: &RelayedEvent) -> Publication {
+    Publication {
+        offset: 0,
+        event: Some(relayed.event.id),
+        body: announcement::body_of(&relayed.event),
+    }
+}

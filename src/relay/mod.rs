@@ -1,0 +1,6 @@
+//! The relay: takes committed events to the broker, and what the broker
+//! delivers to the hub.
+
+pub mod inbound;
+pub mod outbound;
+pub mod recorder;

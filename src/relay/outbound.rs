@@ -1,0 +1,257 @@
+//! Committed events go to the broker, in the order of the log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::recorder::Relayed;
+use crate::domain::announcement;
+use crate::domain::event::{Event, LoggedEvent};
+use crate::domain::ids::Incarnation;
+use crate::domain::namespace::Namespaces;
+use crate::domain::publication::StreamPosition;
+use crate::ports::StoreError;
+use crate::ports::broker::{Broker, Outgoing, Retention};
+use crate::ports::event_log::{EventLog, LogCursor, RelayRecord};
+
+/// Between attempts while the broker does not answer.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Where an event was published, channel by channel in the order of
+/// [`announcement::channels_of`]; `None` for a channel without history.
+pub type Positions = Vec<Option<StreamPosition>>;
+
+/// A committed event on its way, and who waits for it.
+pub struct Relaying {
+    /// The event at its place in the log.
+    pub logged: LoggedEvent,
+    /// Told when the broker has it.
+    pub done: oneshot::Sender<Positions>,
+}
+
+/// The entrance of the relay. What it is offered is a hint that saves reading
+/// it from the log: the log has it, and what does not fit is read from there.
+pub struct Outbound {
+    queue: mpsc::Sender<Relaying>,
+    committed: Arc<AtomicU64>,
+    behind: Arc<Notify>,
+}
+
+impl Outbound {
+    /// Takes events that were just committed, in their order.
+    pub fn offer(&self, relaying: Vec<Relaying>) {
+        for one in relaying {
+            self.committed.fetch_max(one.logged.seq, Ordering::Release);
+            if self.queue.try_send(one).is_err() {
+                // The relay reads it from the log; nobody learns its position.
+                self.behind.notify_one();
+            }
+        }
+    }
+}
+
+/// Applies events to the broker.
+pub struct Publisher {
+    broker: Arc<dyn Broker>,
+    namespaces: Arc<Namespaces>,
+}
+
+impl Publisher {
+    /// A publisher to `broker`.
+    pub fn new(broker: Arc<dyn Broker>, namespaces: Arc<Namespaces>) -> Self {
+        Self { broker, namespaces }
+    }
+
+    /// Publishes events in order; returns where, and what is to be recorded of it.
+    pub async fn publish<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<(Vec<Positions>, Vec<RelayRecord>), StoreError> {
+        let mut batch = Vec::new();
+        let mut counts = Vec::new();
+        for event in events {
+            let channels = announcement::channels_of(event);
+            counts.push(channels.len());
+            if channels.is_empty() {
+                continue;
+            }
+            let body = announcement::body_of(event);
+            batch.extend(channels.into_iter().map(|channel| {
+                let retention = self.namespaces.options(&channel).and_then(Retention::of);
+                Outgoing {
+                    channel,
+                    event: Some(event.id),
+                    body: Arc::clone(&body),
+                    retention,
+                }
+            }));
+        }
+        let mut places = self.broker.publish(&batch).await?.into_iter();
+        let positions: Vec<Positions> = counts
+            .into_iter()
+            .map(|count| places.by_ref().take(count).collect())
+            .collect();
+        let records = batch.iter().zip(positions.iter().flatten());
+        let records =
+            records.filter_map(|(outgoing, position)| self.record(outgoing, position.as_ref()?));
+        let records = records.collect();
+        Ok((positions, records))
+    }
+
+    fn record(&self, outgoing: &Outgoing, position: &StreamPosition) -> Option<RelayRecord> {
+        let options = self.namespaces.options(&outgoing.channel)?;
+        let (channel, position) = (outgoing.channel.clone(), position.clone());
+        options.recovers_from_log().then_some(RelayRecord {
+            channel,
+            position,
+            event: outgoing.event?,
+        })
+    }
+}
+
+/// The relay of one incarnation.
+pub struct OutboundRelay {
+    publisher: Arc<Publisher>,
+    log: Arc<dyn EventLog>,
+    incarnation: Incarnation,
+    recorder: mpsc::Sender<Relayed>,
+    queue: mpsc::Receiver<Relaying>,
+    committed: Arc<AtomicU64>,
+    behind: Arc<Notify>,
+    batch_max: usize,
+    /// The number of the last event that the broker has.
+    relayed: u64,
+}
+
+impl OutboundRelay {
+    /// A relay for `incarnation` and its entrance, which holds `queue_max` events.
+    pub fn new(
+        publisher: Arc<Publisher>,
+        log: Arc<dyn EventLog>,
+        incarnation: Incarnation,
+        recorder: mpsc::Sender<Relayed>,
+        queue_max: usize,
+        batch_max: usize,
+    ) -> (Outbound, Self) {
+        let (sender, queue) = mpsc::channel(queue_max);
+        let (committed, behind) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+        let entrance = Outbound {
+            queue: sender,
+            committed: Arc::clone(&committed),
+            behind: Arc::clone(&behind),
+        };
+        let relay = Self {
+            publisher,
+            log,
+            incarnation,
+            recorder,
+            queue,
+            committed,
+            behind,
+            batch_max,
+            relayed: 0,
+        };
+        (entrance, relay)
+    }
+
+    /// Relays until the entrance is gone and everything committed is with the broker.
+    pub async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(self.batch_max);
+        loop {
+            let behind = Arc::clone(&self.behind);
+            tokio::select! {
+                biased;
+                count = self.queue.recv_many(&mut waiting, self.batch_max) => {
+                    if count == 0 {
+                        return self.read_from_log(self.committed.load(Ordering::Acquire)).await;
+                    }
+                    self.relay_queued(&mut waiting).await;
+                }
+                () = behind.notified() => {}
+            }
+            if self.queue.is_empty() {
+                self.read_from_log(self.committed.load(Ordering::Acquire))
+                    .await;
+            }
+        }
+    }
+
+    async fn relay_queued(&mut self, waiting: &mut Vec<Relaying>) {
+        while let Some(first) = waiting.first() {
+            let next = first.logged.seq;
+            if next > self.relayed + 1 {
+                self.read_from_log(next - 1).await;
+            }
+            // Up to the first event that does not follow its predecessor.
+            let run = (0..)
+                .zip(waiting.iter())
+                .take_while(|(i, one)| one.logged.seq == next + i)
+                .count();
+            let batch: Vec<_> = waiting.drain(..run).collect();
+            let positions = self.relay(batch.iter().map(|one| &one.logged)).await;
+            for (one, positions) in batch.into_iter().zip(positions) {
+                // Who waited may have given up.
+                let _ = one.done.send(positions);
+            }
+        }
+    }
+
+    async fn read_from_log(&mut self, through: u64) {
+        while self.relayed < through {
+            let cursor = LogCursor {
+                incarnation: self.incarnation,
+                seq: self.relayed,
+            };
+            match self.log.read_after(cursor, self.batch_max).await {
+                Ok(events) => {
+                    let end = events
+                        .iter()
+                        .take_while(|logged| logged.seq <= through)
+                        .count();
+                    if end == 0 {
+                        // Numbers without an event: those were in the log already.
+                        self.relayed = through;
+                        return;
+                    }
+                    self.relay(events[..end].iter()).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not read the log for the relay; trying again");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
+            }
+        }
+    }
+
+    async fn relay<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a LoggedEvent> + Clone,
+    ) -> Vec<Positions> {
+        let Some(last) = events.clone().last() else {
+            return Vec::new();
+        };
+        let (positions, records) = loop {
+            match self
+                .publisher
+                .publish(events.clone().map(|logged| &logged.event))
+                .await
+            {
+                Ok(done) => break done,
+                Err(error) => {
+                    tracing::warn!(%error, "could not publish; trying again");
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
+            }
+        };
+        self.relayed = last.seq;
+        let cursor = LogCursor {
+            incarnation: self.incarnation,
+            seq: last.seq,
+        };
+        // The recorder outlives the relay.
+        let _ = self.recorder.send(Relayed { records, cursor }).await;
+        positions
+    }
+}

@@ -1,0 +1,147 @@
+//! What one value may be, beyond its type.
+
+use std::time::Duration;
+
+use serde_json::{Number, Value};
+
+use super::values::{self, StoreUrl};
+
+/// Whole numbers that may be other than from 1 to [`GREATEST`].
+const RANGES: [(&str, u64, u64); 4] = [
+    ("http_server.port", 0, 65_535),
+    ("accounts.hash_concurrency", 0, 1_024),
+    ("hub.shards", 0, 1_024),
+    ("channel.without_namespace.history_size", 0, GREATEST),
+];
+
+/// No number needs to be greater, and every type in the settings but the port's can hold it.
+const GREATEST: u64 = u32::MAX as u64;
+
+/// Durations that may be zero: what is not waited for, or not kept.
+const MAY_BE_ZERO: [&str; 6] = [
+    "accounts.hash_wait_timeout",
+    "channel.without_namespace.history_ttl",
+    "content.sweep_age",
+    "idempotency.wait_timeout",
+    "relay.wait_timeout",
+    "shutdown.timeout",
+];
+
+/// Time is counted in milliseconds everywhere.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// A hundred years; adding it to a point in time overflows nothing.
+const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3_600);
+
+/// Texts that must be one of a few.
+const CHOICES: [(&str, &[&str]); 3] = [
+    (
+        "log.level",
+        &["trace", "debug", "info", "warn", "error", "off"],
+    ),
+    ("log.format", &["pretty", "json"]),
+    (
+        "channel.without_namespace.history_recovery",
+        &["window", "log"],
+    ),
+];
+
+/// What kind of value this is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(_) => "a whole number",
+        Value::String(text) if is_duration(text) => "a duration such as \"25s\"",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+/// Whether `text` is a duration; a setting takes durations if its default is one.
+fn is_duration(text: &str) -> bool {
+    humantime::parse_duration(text).is_ok()
+}
+
+/// Checks the number given for `key`.
+pub(super) fn check_number(key: &str, number: &Number) -> Result<(), String> {
+    let (_, least, greatest) = RANGES
+        .into_iter()
+        .find(|(ranged, ..)| *ranged == key)
+        .unwrap_or((key, 1, GREATEST));
+    match number.as_u64() {
+        Some(number) if (least..=greatest).contains(&number) => Ok(()),
+        _ => Err(format!(
+            "must be a whole number from {least} to {greatest}, not {number}"
+        )),
+    }
+}
+
+/// Checks the text given for `key`, whose default is `default`.
+pub(super) fn check_text(key: &str, default: &str, text: &str) -> Result<(), String> {
+    if is_duration(default) {
+        return check_duration(key, text);
+    }
+    if let Some((_, choices)) = CHOICES.into_iter().find(|(chosen, _)| *chosen == key) {
+        if choices.contains(&text) {
+            return Ok(());
+        }
+        let choices: Vec<String> = choices.iter().map(|c| format!("{c:?}")).collect();
+        return Err(format!(
+            "must be one of {}, not {text:?}",
+            choices.join(", ")
+        ));
+    }
+    match key {
+        "data_dir" if text.is_empty() => Err("must not be empty".to_owned()),
+        "http_server.address" => values::check_address(text),
+        "http_api.key" if !text.is_empty() && !text.bytes().all(|b| b.is_ascii_graphic()) => {
+            Err("must be of visible ASCII characters, for it is sent in a header".to_owned())
+        }
+        "client.allowed_origins[]" => check_origin(text),
+        "realtime.url" => match StoreUrl::parse(text)? {
+            StoreUrl::Embedded | StoreUrl::Memory => Ok(()),
+            StoreUrl::Sqlite(_) => Err("takes \"\" or \"memory:\", not sqlite:".to_owned()),
+        },
+        "accounts.url" | "events.url" | "content.url" | "analytics.url" => {
+            match StoreUrl::parse(text)? {
+                StoreUrl::Embedded | StoreUrl::Sqlite(_) => Ok(()),
+                StoreUrl::Memory => Err("takes \"\" or \"sqlite:PATH\", not memory:".to_owned()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_duration(key: &str, text: &str) -> Result<(), String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("must be a duration such as \"300ms\" or \"1h30m\", not {text:?}"))?;
+    if duration.is_zero() && MAY_BE_ZERO.contains(&key) {
+        Ok(())
+    } else if duration < SHORTEST {
+        Err(format!("must be at least 1ms, not {text:?}"))
+    } else if duration > LONGEST {
+        Err(format!("must be at most 36500 days, not {text:?}"))
+    } else {
+        Ok(())
+    }
+}
+
+/// An origin is what browsers send: a scheme and a host, without a path.
+fn check_origin(origin: &str) -> Result<(), String> {
+    let is_pattern = origin == "*"
+        || origin.split_once("://").is_some_and(|(scheme, host)| {
+            !scheme.is_empty()
+                && !host.is_empty()
+                && !host.contains(['/', '?', '#'])
+                && !origin.contains(char::is_whitespace)
+        });
+    if is_pattern {
+        return Ok(());
+    }
+    Err(format!(
+        "must be \"*\" or a scheme and a host such as \"https://app.example.com\", not {origin:?}"
+    ))
+}

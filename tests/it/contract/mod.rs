@@ -1,0 +1,14 @@
+//! Names, shapes and codes that clients rely on.
+
+mod accounts;
+mod commands;
+mod connect;
+mod frames;
+mod health;
+mod lists;
+mod namespaces;
+mod posts;
+mod server_api;
+mod settings;
+mod slow_reader;
+mod upgrade;

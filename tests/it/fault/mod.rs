@@ -1,0 +1,4 @@
+//! What must hold when something breaks, and what must be on disk before somebody is told that it is.
+
+mod durability;
+mod trace;

@@ -1,0 +1,19 @@
+//! What the tests are written with: a server process, an HTTP client, a socket client, a proxy that can be cut.
+
+mod api;
+mod cut;
+mod feed;
+mod raw;
+mod server;
+mod skip;
+mod socket;
+mod wait;
+
+pub(crate) use api::{Answer, Api, Person, unique};
+pub(crate) use cut::Cut;
+pub(crate) use feed::{event_id, pages, title, titles};
+pub(crate) use raw::{Raw, upgrade_request};
+pub(crate) use server::{API_KEY, Server, Start};
+pub(crate) use skip::{has_program, skipped};
+pub(crate) use socket::{Closed, Position, Socket};
+pub(crate) use wait::{PATIENCE, until, within};
