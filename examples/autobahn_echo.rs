@@ -63,7 +63,12 @@ impl Broker for NoBroker {
         Ok(())
     }
 
-    async fn history(&self, _: &ChannelName, _: Retention, _: &HistoryQuery) -> Result<HistoryPage, StoreError> {
+    async fn history(
+        &self,
+        _: &ChannelName,
+        _: Retention,
+        _: &HistoryQuery,
+    ) -> Result<HistoryPage, StoreError> {
         Err(StoreError::Unavailable { store: "realtime", cause: "an echo keeps nothing".into() })
     }
 }
@@ -84,7 +89,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         read_buffer_bytes: 64 * 1024,
         recovery_buffer_max_publications: 1,
     };
-    let hub = Arc::new(Hub::start(&options, Arc::new(NoBroker), tokio::runtime::Handle::current())?);
+    let hub =
+        Arc::new(Hub::start(&options, Arc::new(NoBroker), tokio::runtime::Handle::current())?);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
     loop {

@@ -51,92 +51,69 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     http::raise_file_limit();
     let mut stores = stores::open(&settings).await?;
     let incarnation = Incarnation::from_parts(stores.clock.now(), stores.entropy.bytes::<10>());
-    // What is open now was left by earlier runs.
-    let began = stores
-        .ledger
-        .open_cursors()
-        .await?
-        .iter()
-        .map(|cursor| cursor.incarnation.began_at())
-        .min();
-    stores
-        .ledger
-        .open_incarnation(incarnation, stores.clock.now())
-        .await?;
+    let left_open = stores.ledger.open_cursors().await?;
+    stores.ledger.open_incarnation(incarnation, stores.clock.now()).await?;
     let path = start_write_path(&settings, &stores, incarnation);
-    let since = began
-        .unwrap_or_else(|| stores.clock.now())
-        .minus(SWEEP_OVERLAP);
+    let began = left_open.iter().map(|cursor| cursor.incarnation.began_at()).min();
+    let since = began.unwrap_or_else(|| stores.clock.now()).minus(SWEEP_OVERLAP);
     let swept_until = finish_earlier_runs(&settings, &stores, &path, incarnation, since).await?;
 
-    let hub = Hub::start(
-        &services::hub_options(&settings),
-        Arc::clone(&stores.broker),
-        Handle::current(),
-    )?;
-    let hub = Arc::new(hub);
-    let inbound = Inbound::new(
-        Arc::clone(&hub),
-        Arc::clone(&stores.broker),
-        Arc::clone(&stores.namespaces),
-    );
-    let inbound = stores
-        .deliveries
-        .take()
-        .map(|deliveries| tokio::spawn(inbound.run(deliveries)));
-    let services = services::services(
-        &settings,
-        &stores,
-        &path.committer,
-        Arc::clone(&hub),
-        incarnation,
-    )?;
+    let hub_options = services::hub_options(&settings);
+    let hub = Arc::new(Hub::start(&hub_options, Arc::clone(&stores.broker), Handle::current())?);
+    let (broker, namespaces) = (Arc::clone(&stores.broker), Arc::clone(&stores.namespaces));
+    let inbound = Inbound::new(Arc::clone(&hub), broker, namespaces);
+    let inbound = stores.deliveries.take().map(|queue| tokio::spawn(inbound.run(queue)));
+    let services =
+        services::services(&settings, &stores, &path.committer, Arc::clone(&hub), incarnation)?;
     let services = Arc::new(services);
-    let (stopping, background) =
-        start_background(&settings, &stores, &path, incarnation, swept_until);
+    let background = start_background(&settings, &stores, &path, incarnation, swept_until);
 
-    let address = (
-        settings.http_server.address.as_str(),
-        settings.http_server.port,
-    );
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address:?}: {error}"))?;
+    let address = (settings.http_server.address.as_str(), settings.http_server.port);
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {address:?}: {error}"))?;
     let outcome = http::serve(&settings, listener, Arc::clone(&services), stop).await;
 
     services.ready.store(false, Ordering::Release);
     let wind_down = async {
         hub.stop().await;
         drop(services);
-        stopping.send_replace(true);
-        for task in background {
-            task.await?;
-        }
+        background.stop().await?;
         path.close().await?;
-        projection(&settings, &stores)
-            .project_all(incarnation)
-            .await?;
+        projection(&settings, &stores).project_all(incarnation).await?;
         stores.ledger.close_incarnation(incarnation).await?;
-        if let Some(inbound) = inbound {
-            inbound.abort();
-        }
         Ok::<(), AppError>(())
     };
     match tokio::time::timeout(settings.shutdown.timeout, wind_down).await {
         Ok(done) => done?,
         // Nothing is lost: the next start finishes what this run leaves.
-        Err(_) => {
-            tracing::warn!("did not come to an end in time; the next start finishes the rest")
-        }
+        Err(_) => tracing::warn!("did not end in time; the next start finishes the rest"),
+    }
+    if let Some(inbound) = inbound {
+        inbound.abort();
     }
     outcome
 }
 
+/// What runs beside the requests.
+struct Background {
+    stopping: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Asks the tasks to end and waits for them.
+    async fn stop(self) -> Result<(), tokio::task::JoinError> {
+        self.stopping.send_replace(true);
+        for task in self.tasks {
+            task.await?;
+        }
+        Ok(())
+    }
+}
+
 fn start_write_path(settings: &Settings, stores: &Stores, incarnation: Incarnation) -> WritePath {
-    let publisher = Arc::new(Publisher::new(
-        Arc::clone(&stores.broker),
-        Arc::clone(&stores.namespaces),
-    ));
+    let publisher =
+        Arc::new(Publisher::new(Arc::clone(&stores.broker), Arc::clone(&stores.namespaces)));
     let (recorder, recording) = recorder::start(Arc::clone(&stores.ledger));
     let (outbound, relay) = OutboundRelay::new(
         Arc::clone(&publisher),
@@ -155,16 +132,8 @@ fn start_write_path(settings: &Settings, stores: &Stores, incarnation: Incarnati
     };
     let (committer, commit_loop) =
         Committer::new(Arc::clone(&stores.log), outbound, incarnation, options);
-    let tasks = vec![
-        tokio::spawn(commit_loop.run()),
-        tokio::spawn(relay.run()),
-        recording,
-    ];
-    WritePath {
-        committer: Arc::new(committer),
-        publisher,
-        tasks,
-    }
+    let tasks = vec![tokio::spawn(commit_loop.run()), tokio::spawn(relay.run()), recording];
+    WritePath { committer: Arc::new(committer), publisher, tasks }
 }
 
 impl WritePath {
@@ -204,33 +173,26 @@ async fn finish_earlier_runs(
     };
     catch_up.finish_others(incarnation).await?;
     // Nobody else writes to an embedded store, so that no document is too young.
-    Ok(sweep(stores, Duration::ZERO)
-        .run(since, |event| commit(&path.committer, event))
-        .await?)
+    Ok(sweep(stores, Duration::ZERO).run(since, |event| commit(&path.committer, event)).await?)
 }
 
 fn sweep(stores: &Stores, min_age: Duration) -> ContentSweep {
     let (content, log) = (Arc::clone(&stores.content), Arc::clone(&stores.log));
-    ContentSweep {
-        content,
-        log,
-        clock: Arc::clone(&stores.clock),
-        min_age,
-    }
+    ContentSweep { content, log, clock: Arc::clone(&stores.clock), min_age }
 }
 
 async fn commit(committer: &Committer, event: Event) -> bool {
     committer.commit(event).await.is_ok()
 }
 
-/// Starts what runs beside the requests; it ends when the sender says so.
+/// Starts what runs beside the requests.
 fn start_background(
     settings: &Settings,
     stores: &Stores,
     path: &WritePath,
     incarnation: Incarnation,
     swept_until: Timestamp,
-) -> (watch::Sender<bool>, Vec<JoinHandle<()>>) {
+) -> Background {
     let (stopping, stop) = watch::channel(false);
     let projecting =
         projection(settings, stores).run(incarnation, settings.analytics.interval, stop.clone());
@@ -239,10 +201,7 @@ fn start_background(
     let mut stop_sweeping = stop.clone();
     let sweeping = async move {
         let mut since = swept_until;
-        while tokio::time::timeout(interval, stop_sweeping.wait_for(|stop| *stop))
-            .await
-            .is_err()
-        {
+        while tokio::time::timeout(interval, stop_sweeping.wait_for(|stop| *stop)).await.is_err() {
             match sweep.run(since, |event| commit(&committer, event)).await {
                 Ok(until) => since = until,
                 Err(error) => {
@@ -251,11 +210,8 @@ fn start_background(
             }
         }
     };
-    let (keys, clock, ttl) = (
-        Arc::clone(&stores.keys),
-        Arc::clone(&stores.clock),
-        settings.idempotency.ttl,
-    );
+    let (keys, clock, ttl) =
+        (Arc::clone(&stores.keys), Arc::clone(&stores.clock), settings.idempotency.ttl);
     let mut stop_purging = stop;
     let purging = async move {
         while tokio::time::timeout(PURGE_INTERVAL, stop_purging.wait_for(|stop| *stop))
@@ -267,12 +223,6 @@ fn start_background(
             }
         }
     };
-    (
-        stopping,
-        vec![
-            tokio::spawn(projecting),
-            tokio::spawn(sweeping),
-            tokio::spawn(purging),
-        ],
-    )
+    let tasks = vec![tokio::spawn(projecting), tokio::spawn(sweeping), tokio::spawn(purging)];
+    Background { stopping, tasks }
 }

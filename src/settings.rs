@@ -125,11 +125,7 @@ impl Settings {
                 faults.push(fault);
             }
         }
-        if faults.is_empty() {
-            Ok(settings)
-        } else {
-            Err(SettingsError { faults })
-        }
+        if faults.is_empty() { Ok(settings) } else { Err(SettingsError { faults }) }
     }
 
     /// Turns a tree that holds nothing but checked values into settings.
@@ -139,10 +135,7 @@ impl Settings {
             Err(_) => {
                 // The message of serde may hold a secret. It cannot occur as long as
                 // every limit in `rules` is within the type of its field.
-                faults.push(Fault::new(
-                    "config.default.toml",
-                    "does not agree with the program",
-                ));
+                faults.push(Fault::new("config.default.toml", "does not agree with the program"));
                 None
             }
         }

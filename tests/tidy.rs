@@ -31,9 +31,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
     };
     for entry in entries {
         let path = entry.expect("a directory can be listed").path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|n| n == "target" || n == "node_modules");
+        let hidden = path.file_name().is_some_and(|n| n == "target" || n == "node_modules");
         if path.is_dir() && !hidden {
             collect(root, &path, found);
         } else if path.extension().is_some_and(|e| e == "rs") {
@@ -63,17 +61,9 @@ fn product(sources: &[Source]) -> Vec<&Source> {
 
 fn long_files(sources: &[Source]) -> Vec<String> {
     let lines = |source: &Source| source.text.lines().count();
-    let long = sources
-        .iter()
-        .filter(|source| lines(source) > MAX_FILE_LINES);
-    long.map(|source| {
-        format!(
-            "{}: {} lines, at most {MAX_FILE_LINES}",
-            source.path,
-            lines(source)
-        )
-    })
-    .collect()
+    let long = sources.iter().filter(|source| lines(source) > MAX_FILE_LINES);
+    long.map(|source| format!("{}: {} lines, at most {MAX_FILE_LINES}", source.path, lines(source)))
+        .collect()
 }
 
 fn long_functions(source: &Source) -> Vec<String> {
@@ -100,13 +90,7 @@ fn unwraps(source: &Source) -> Vec<String> {
     let code = source.product_code();
     let found = code.match_indices(".unwrap()");
     found
-        .map(|(at, _)| {
-            format!(
-                "{}:{}: unwrap outside of tests",
-                source.path,
-                line(&code, at)
-            )
-        })
+        .map(|(at, _)| format!("{}:{}: unwrap outside of tests", source.path, line(&code, at)))
         .collect()
 }
 
@@ -117,37 +101,26 @@ fn parents(path: &str) -> Vec<String> {
     let Some((folder, last)) = stem.rsplit_once('/') else {
         return Vec::new();
     };
-    let a_target = matches!(
-        folder,
-        "tests" | "src/bin" | "loadtest/tests" | "loadtest/benches"
-    );
+    let a_target = matches!(folder, "tests" | "src/bin" | "loadtest/tests" | "loadtest/benches");
     if last == "main" || last == "lib" || (a_target && !path.ends_with("/mod.rs")) {
         return Vec::new();
     }
-    ["/main.rs", "/lib.rs", "/mod.rs", ".rs"]
-        .map(|end| format!("{folder}{end}"))
-        .to_vec()
+    ["/main.rs", "/lib.rs", "/mod.rs", ".rs"].map(|end| format!("{folder}{end}")).to_vec()
 }
 
 fn orphans(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources {
         let parents = parents(&source.path);
-        let stem = source
-            .path
-            .trim_end_matches("/mod.rs")
-            .trim_end_matches(".rs");
+        let stem = source.path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
         let module = stem.rsplit('/').next().unwrap_or(stem);
-        let named = sources
-            .iter()
-            .filter(|other| parents.contains(&other.path))
-            .any(|other| {
-                let code = other.code();
-                words(&code, "mod").iter().any(|at| {
-                    let rest = code[at + 3..].trim_start();
-                    name(rest) == module && rest[module.len()..].trim_start().starts_with(';')
-                })
-            });
+        let named = sources.iter().filter(|other| parents.contains(&other.path)).any(|other| {
+            let code = other.code();
+            words(&code, "mod").iter().any(|at| {
+                let rest = code[at + 3..].trim_start();
+                name(rest) == module && rest[module.len()..].trim_start().starts_with(';')
+            })
+        });
         if !parents.is_empty() && !named {
             complaints.push(format!("{}: no module names this file", source.path));
         }
@@ -186,17 +159,9 @@ fn error_codes(source: &Source) -> Vec<String> {
             continue;
         }
         rest += 1;
-        rest += original[rest..]
-            .iter()
-            .take_while(|c| c.is_whitespace())
-            .count();
+        rest += original[rest..].iter().take_while(|c| c.is_whitespace()).count();
         if original.get(rest) == Some(&'"') {
-            found.push(
-                original[rest + 1..]
-                    .iter()
-                    .take_while(|&&c| c != '"')
-                    .collect(),
-            );
+            found.push(original[rest + 1..].iter().take_while(|&&c| c != '"').collect());
         }
     }
     found.retain(|code| is_code(code));
@@ -208,10 +173,7 @@ fn before_tests(text: &str) -> &str {
 }
 
 fn is_code(text: &str) -> bool {
-    text.len() > 2
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    text.len() > 2 && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn undocumented(sources: &[Source], manual: &str) -> Vec<String> {
@@ -219,10 +181,8 @@ fn undocumented(sources: &[Source], manual: &str) -> Vec<String> {
     for source in product(sources) {
         for code in error_codes(source) {
             if !manual.contains(&format!("`{code}`")) {
-                complaints.push(format!(
-                    "{}: the error code `{code}` is not documented",
-                    source.path
-                ));
+                complaints
+                    .push(format!("{}: the error code `{code}` is not documented", source.path));
             }
         }
     }
@@ -269,10 +229,7 @@ fn every_error_code_is_documented() {
 #[test]
 fn the_size_checks_can_complain() {
     let long = "let x = 1;\n".repeat(MAX_FUNCTION_LINES);
-    let function = Source::new(
-        "src/a.rs",
-        &format!("fn long() {{\n{long}}}\nfn short() {{}}\n"),
-    );
+    let function = Source::new("src/a.rs", &format!("fn long() {{\n{long}}}\nfn short() {{}}\n"));
     assert_eq!(long_functions(&function).len(), 1);
     let file = Source::new("src/a.rs", &"\n".repeat(MAX_FILE_LINES + 1));
     assert_eq!(long_files(&[file]).len(), 1);
@@ -288,10 +245,7 @@ fn the_unwrap_check_can_complain_and_knows_tests_texts_and_comments() {
     let good = "// .unwrap()\nfn f<'a>() -> &'a str { \".unwrap() \\\" {\" }\n\
                 const R: &str = r#\"{ .unwrap()\"#; const C: char = '{';\n\
                 #[cfg(test)]\nmod tests { fn g() { h().unwrap() } }\n";
-    assert_eq!(
-        unwraps(&Source::new("src/a.rs", good)),
-        Vec::<String>::new()
-    );
+    assert_eq!(unwraps(&Source::new("src/a.rs", good)), Vec::<String>::new());
 }
 
 #[test]
@@ -328,9 +282,7 @@ fn the_orphan_check_can_complain() {
     let complaints = orphans(&sources);
     assert_eq!(complaints.len(), 4, "{complaints:?}");
     for (complaint, file) in
-        complaints
-            .iter()
-            .zip(["src/a/forgotten.rs", "src/b.rs", "src/a/utils.rs"])
+        complaints.iter().zip(["src/a/forgotten.rs", "src/b.rs", "src/a/utils.rs"])
     {
         assert!(complaint.starts_with(file), "{complaint}");
     }

@@ -33,19 +33,14 @@ impl Authenticator {
         if !token.starts_with(SESSION_PREFIX) {
             return Ok(None);
         }
-        self.accounts
-            .session(&TokenHash::of(token), self.clock.now())
-            .await
+        self.accounts.session(&TokenHash::of(token), self.clock.now()).await
     }
 
     /// Judges the token of a connect command. A ticket is used up by it.
     pub async fn connection(&self, token: &str) -> Result<Verdict, StoreError> {
         let now = self.clock.now();
         if token.starts_with(TICKET_PREFIX) {
-            let Some(signed_in) = self
-                .accounts
-                .redeem_ticket(&TokenHash::of(token), now)
-                .await?
+            let Some(signed_in) = self.accounts.redeem_ticket(&TokenHash::of(token), now).await?
             else {
                 return Ok(Verdict::Invalid);
             };
@@ -55,10 +50,7 @@ impl Authenticator {
             return Ok(Verdict::Invalid);
         }
         // Asked for the beginning of time, so that an expired session is told from an unknown one.
-        let found = self
-            .accounts
-            .session(&TokenHash::of(token), Timestamp::from_millis(0))
-            .await?;
+        let found = self.accounts.session(&TokenHash::of(token), Timestamp::from_millis(0)).await?;
         Ok(match found {
             Some(signed_in) if signed_in.session.expires_at > now => {
                 Verdict::SignedIn(Box::new(signed_in))
@@ -70,10 +62,6 @@ impl Authenticator {
 
     /// Whether a session is good now.
     pub async fn is_good(&self, token: &TokenHash) -> Result<bool, StoreError> {
-        Ok(self
-            .accounts
-            .session(token, self.clock.now())
-            .await?
-            .is_some())
+        Ok(self.accounts.session(token, self.clock.now()).await?.is_some())
     }
 }

@@ -22,32 +22,17 @@ mod tests {
         let listed = ["https://app.example.org".to_owned()];
         assert!(is_allowed(None, Some("hub:8000"), &[]));
         assert!(is_allowed(Some("http://hub:8000"), Some("hub:8000"), &[]));
-        assert!(is_allowed(
-            Some("https://APP.example.org"),
-            Some("hub:8000"),
-            &listed
-        ));
-        assert!(is_allowed(
-            Some("https://evil.example"),
-            Some("hub:8000"),
-            &["*".to_owned()]
-        ));
+        assert!(is_allowed(Some("https://APP.example.org"), Some("hub:8000"), &listed));
+        assert!(is_allowed(Some("https://evil.example"), Some("hub:8000"), &["*".to_owned()]));
     }
 
     #[test]
     fn other_origins_may_not() {
         let listed = ["https://app.example.org".to_owned()];
-        for other in [
-            "https://evil.example",
-            "http://app.example.org",
-            "http://hub:8001",
-            "null",
-            "",
-        ] {
-            assert!(
-                !is_allowed(Some(other), Some("hub:8000"), &listed),
-                "{other}"
-            );
+        for other in
+            ["https://evil.example", "http://app.example.org", "http://hub:8001", "null", ""]
+        {
+            assert!(!is_allowed(Some(other), Some("hub:8000"), &listed), "{other}");
         }
         assert!(!is_allowed(Some("http://hub:8000"), None, &[]));
     }

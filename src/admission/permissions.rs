@@ -48,10 +48,7 @@ impl Permissions {
         action: Action,
         subscribed: bool,
     ) -> Result<&ChannelOptions, Denied> {
-        let options = self
-            .namespaces
-            .options(channel)
-            .ok_or(Denied::UnknownChannel)?;
+        let options = self.namespaces.options(channel).ok_or(Denied::UnknownChannel)?;
         let offered = match action {
             Action::ReadHistory => options.keeps_history(),
             Action::ReadPresence => options.presence,
@@ -66,33 +63,23 @@ impl Permissions {
             _ if self.insecure => true,
             Action::Subscribe => may_subscribe(options, channel, user),
             Action::Publish => {
-                let (client, anonymous) = (
-                    options.allow_publish_for_client,
-                    options.allow_publish_for_anonymous,
-                );
+                let (client, anonymous) =
+                    (options.allow_publish_for_client, options.allow_publish_for_anonymous);
                 (subscribed && options.allow_publish_for_subscriber) || may(user, client, anonymous)
             }
             Action::ReadHistory => {
-                let (client, anonymous) = (
-                    options.allow_history_for_client,
-                    options.allow_history_for_anonymous,
-                );
+                let (client, anonymous) =
+                    (options.allow_history_for_client, options.allow_history_for_anonymous);
                 (subscribed && options.allow_history_for_subscriber) || may(user, client, anonymous)
             }
             Action::ReadPresence => {
-                let (client, anonymous) = (
-                    options.allow_presence_for_client,
-                    options.allow_presence_for_anonymous,
-                );
+                let (client, anonymous) =
+                    (options.allow_presence_for_client, options.allow_presence_for_anonymous);
                 (subscribed && options.allow_presence_for_subscriber)
                     || may(user, client, anonymous)
             }
         };
-        if allowed {
-            Ok(options)
-        } else {
-            Err(Denied::NotPermitted)
-        }
+        if allowed { Ok(options) } else { Err(Denied::NotPermitted) }
     }
 }
 
@@ -106,12 +93,7 @@ fn may_subscribe(options: &ChannelOptions, channel: &ChannelName, user: Option<U
         return false;
     }
     let named = options.allow_user_limited_channels && channel.allowed_users().is_some();
-    named
-        || may(
-            user,
-            options.allow_subscribe_for_client,
-            options.allow_subscribe_for_anonymous,
-        )
+    named || may(user, options.allow_subscribe_for_client, options.allow_subscribe_for_anonymous)
 }
 
 /// Whether the channel's name limits it to users of whom `user` is none. In a
@@ -134,10 +116,7 @@ mod tests {
 
     fn permissions(options: ChannelOptions, insecure: bool) -> Permissions {
         let namespaces = Namespaces::new([("chat".to_owned(), options)], None);
-        Permissions {
-            namespaces: Arc::new(namespaces),
-            insecure,
-        }
+        Permissions { namespaces: Arc::new(namespaces), insecure }
     }
 
     fn may(
@@ -148,26 +127,16 @@ mod tests {
         subscribed: bool,
     ) -> Result<(), Denied> {
         let channel = ChannelName::parse(channel, 255).unwrap();
-        p.check(user.map(UserId), &channel, action, subscribed)
-            .map(|_| ())
+        p.check(user.map(UserId), &channel, action, subscribed).map(|_| ())
     }
 
     #[test]
     fn built_in_channels_are_open_to_users_and_speak_for_the_log() {
         let p = permissions(ChannelOptions::default(), false);
-        assert_eq!(
-            may(&p, Some(1), "feed:all", Action::Subscribe, false),
-            Ok(())
-        );
+        assert_eq!(may(&p, Some(1), "feed:all", Action::Subscribe, false), Ok(()));
         assert_eq!(may(&p, Some(1), "tag:c#", Action::Subscribe, false), Ok(()));
-        assert_eq!(
-            may(&p, None, "feed:all", Action::Subscribe, false),
-            Err(Denied::NotPermitted)
-        );
-        assert_eq!(
-            may(&p, Some(1), "feed:all", Action::Publish, true),
-            Err(Denied::NotPermitted)
-        );
+        assert_eq!(may(&p, None, "feed:all", Action::Subscribe, false), Err(Denied::NotPermitted));
+        assert_eq!(may(&p, Some(1), "feed:all", Action::Publish, true), Err(Denied::NotPermitted));
         assert_eq!(
             may(&p, Some(1), "notifications:#2", Action::Subscribe, false),
             Err(Denied::NotPermitted)
@@ -184,10 +153,7 @@ mod tests {
             may(&p, Some(1), "nope:x", Action::Subscribe, false),
             Err(Denied::UnknownChannel)
         );
-        assert_eq!(
-            may(&p, Some(1), "nope", Action::Subscribe, false),
-            Err(Denied::UnknownChannel)
-        );
+        assert_eq!(may(&p, Some(1), "nope", Action::Subscribe, false), Err(Denied::UnknownChannel));
     }
 
     #[test]
@@ -199,44 +165,25 @@ mod tests {
             may(&p, None, "notifications:#2", Action::Subscribe, false),
             Err(Denied::NotPermitted)
         );
-        assert_eq!(
-            may(&p, None, "feed:all", Action::Publish, false),
-            Err(Denied::NotPermitted)
-        );
+        assert_eq!(may(&p, None, "feed:all", Action::Publish, false), Err(Denied::NotPermitted));
     }
 
     #[test]
     fn options_decide_for_configured_namespaces() {
-        let options = ChannelOptions {
-            allow_publish_for_subscriber: true,
-            ..ChannelOptions::default()
-        };
+        let options =
+            ChannelOptions { allow_publish_for_subscriber: true, ..ChannelOptions::default() };
         let p = permissions(options, false);
-        assert_eq!(
-            may(&p, Some(1), "chat:a", Action::Subscribe, false),
-            Err(Denied::NotPermitted)
-        );
-        assert_eq!(
-            may(&p, Some(1), "chat:a", Action::Publish, false),
-            Err(Denied::NotPermitted)
-        );
+        assert_eq!(may(&p, Some(1), "chat:a", Action::Subscribe, false), Err(Denied::NotPermitted));
+        assert_eq!(may(&p, Some(1), "chat:a", Action::Publish, false), Err(Denied::NotPermitted));
         assert_eq!(may(&p, Some(1), "chat:a", Action::Publish, true), Ok(()));
-        let options = ChannelOptions {
-            allow_user_limited_channels: true,
-            ..ChannelOptions::default()
-        };
+        let options =
+            ChannelOptions { allow_user_limited_channels: true, ..ChannelOptions::default() };
         let p = permissions(options, false);
-        assert_eq!(
-            may(&p, Some(42), "chat:#42,43", Action::Subscribe, false),
-            Ok(())
-        );
+        assert_eq!(may(&p, Some(42), "chat:#42,43", Action::Subscribe, false), Ok(()));
         assert_eq!(
             may(&p, Some(4), "chat:#42,43", Action::Subscribe, false),
             Err(Denied::NotPermitted)
         );
-        assert_eq!(
-            may(&p, None, "chat:#", Action::Subscribe, false),
-            Err(Denied::NotPermitted)
-        );
+        assert_eq!(may(&p, None, "chat:#", Action::Subscribe, false), Err(Denied::NotPermitted));
     }
 }

@@ -36,13 +36,9 @@ pub(super) async fn serve(
     let server = async {
         if tls {
             let listener = TlsListener::new(listener, tls_config(&settings.http_server.tls)?)?;
-            axum::serve(listener, app)
-                .with_graceful_shutdown(drain)
-                .await
+            axum::serve(listener, app).with_graceful_shutdown(drain).await
         } else {
-            axum::serve(listener, app)
-                .with_graceful_shutdown(drain)
-                .await
+            axum::serve(listener, app).with_graceful_shutdown(drain).await
         }
     };
     let patience = async {
@@ -92,10 +88,7 @@ fn tls_config(tls: &Tls) -> Result<ServerConfig, std::io::Error> {
 /// Lets the process open as many files as it may: every connection is one.
 pub(super) fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = rustix::process::Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "could not raise the limit of open files");
     }

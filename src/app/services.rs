@@ -13,6 +13,7 @@ use crate::admission::permissions::Permissions;
 use crate::commands::committer::Committer;
 use crate::commands::end_session::EndSession;
 use crate::commands::issue_ticket::IssueTicket;
+use crate::commands::mint::Mint;
 use crate::commands::once::Once;
 use crate::commands::open_session::OpenSession;
 use crate::commands::passwords::Passwords;
@@ -20,7 +21,7 @@ use crate::commands::publish::Publish;
 use crate::commands::publish_post::PublishPost;
 use crate::commands::register_user::RegisterUser;
 use crate::domain::ids::Incarnation;
-use crate::endpoints::services::{Limits, Services};
+use crate::endpoints::services::{AccountServices, Limits, Services};
 use crate::hub::{Hub, HubOptions};
 use crate::queries::health::Health;
 use crate::queries::posts::Posts;
@@ -35,11 +36,7 @@ pub(super) fn hub_options(settings: &Settings) -> HubOptions {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let client = &settings.client;
     HubOptions {
-        shards: if settings.hub.shards == 0 {
-            cores
-        } else {
-            settings.hub.shards
-        },
+        shards: if settings.hub.shards == 0 { cores } else { settings.hub.shards },
         shard_queue_max: settings.hub.shard_queue_max,
         flush_yield_writes: settings.hub.flush_yield_writes,
         queue_max_bytes: client.queue_max_size,
@@ -61,52 +58,16 @@ pub(super) fn services(
     hub: Arc<Hub>,
     incarnation: Incarnation,
 ) -> Result<Services, AppError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let hashers = match settings.accounts.hash_concurrency {
-        0 => cores.saturating_sub(1).max(1),
-        count => count,
-    };
-    let (accounts, clock, entropy) = (&stores.accounts, &stores.clock, &stores.entropy);
-    let passwords = Passwords::new(
-        hashers,
-        settings.accounts.hash_wait_timeout,
-        Arc::clone(entropy),
-    );
-    let passwords = Arc::new(passwords.map_err(|error| format!("cannot hash passwords: {error}"))?);
+    let (clock, entropy) = (&stores.clock, &stores.entropy);
     let limit = PageLimit {
         publications: settings.client.recovery_max_publication_limit,
         bytes: settings.client.recovery_max_bytes,
     };
     Ok(Services {
-        authenticator: Authenticator {
-            accounts: Arc::clone(accounts),
-            clock: Arc::clone(clock),
-        },
+        accounts: account_services(settings, stores)?,
         permissions: Permissions {
             namespaces: Arc::clone(&stores.namespaces),
             insecure: settings.client.insecure,
-        },
-        register_user: RegisterUser {
-            accounts: Arc::clone(accounts),
-            passwords: Arc::clone(&passwords),
-            clock: Arc::clone(clock),
-        },
-        open_session: OpenSession {
-            accounts: Arc::clone(accounts),
-            passwords,
-            clock: Arc::clone(clock),
-            entropy: Arc::clone(entropy),
-            ttl: settings.accounts.session_ttl,
-        },
-        end_session: EndSession {
-            accounts: Arc::clone(accounts),
-            clock: Arc::clone(clock),
-        },
-        issue_ticket: IssueTicket {
-            accounts: Arc::clone(accounts),
-            clock: Arc::clone(clock),
-            entropy: Arc::clone(entropy),
-            ttl: settings.accounts.ticket_ttl,
         },
         publish_post: PublishPost {
             content: Arc::clone(&stores.content),
@@ -119,6 +80,7 @@ pub(super) fn services(
             namespaces: Arc::clone(&stores.namespaces),
             clock: Arc::clone(clock),
         },
+        mint: Mint::new(Arc::clone(clock), Arc::clone(entropy)),
         once: Once {
             keys: Arc::clone(&stores.keys),
             clock: Arc::clone(clock),
@@ -126,16 +88,14 @@ pub(super) fn services(
             lease: settings.idempotency.lease,
             wait_timeout: settings.idempotency.wait_timeout,
         },
-        posts: Posts {
-            content: Arc::clone(&stores.content),
-        },
+        posts: Posts { content: Arc::clone(&stores.content) },
         recovery: Recovery {
             broker: Arc::clone(&stores.broker),
             ledger: Arc::clone(&stores.ledger),
             limit,
         },
         health: Health {
-            accounts: Arc::clone(accounts),
+            accounts: Arc::clone(&stores.accounts),
             log: Arc::clone(&stores.log),
             analytics: Arc::clone(&stores.analytics),
             incarnation,
@@ -151,11 +111,46 @@ pub(super) fn services(
     })
 }
 
+fn account_services(settings: &Settings, stores: &Stores) -> Result<AccountServices, AppError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let hashers = match settings.accounts.hash_concurrency {
+        0 => cores.saturating_sub(1).max(1),
+        count => count,
+    };
+    let (accounts, clock, entropy) = (&stores.accounts, &stores.clock, &stores.entropy);
+    let passwords =
+        Passwords::new(hashers, settings.accounts.hash_wait_timeout, Arc::clone(entropy));
+    let passwords = Arc::new(passwords.map_err(|error| format!("cannot hash passwords: {error}"))?);
+    Ok(AccountServices {
+        authenticator: Authenticator { accounts: Arc::clone(accounts), clock: Arc::clone(clock) },
+        register_user: RegisterUser {
+            accounts: Arc::clone(accounts),
+            passwords: Arc::clone(&passwords),
+            clock: Arc::clone(clock),
+        },
+        open_session: OpenSession {
+            accounts: Arc::clone(accounts),
+            passwords,
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            ttl: settings.accounts.session_ttl,
+        },
+        end_session: EndSession { accounts: Arc::clone(accounts), clock: Arc::clone(clock) },
+        issue_ticket: IssueTicket {
+            accounts: Arc::clone(accounts),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(entropy),
+            ttl: settings.accounts.ticket_ttl,
+        },
+    })
+}
+
 fn limits(settings: &Settings) -> Limits {
     let key = &settings.http_api.key;
     let hash = || Sha256::digest(key.expose().as_bytes()).into();
     Limits {
         max_body_bytes: settings.http.max_body_bytes,
+        request_timeout: settings.http.request_timeout,
         insecure: settings.client.insecure,
         allow_anonymous: settings.client.allow_anonymous_connect_without_token,
         allowed_origins: settings.client.allowed_origins.clone(),

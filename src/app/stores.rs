@@ -103,7 +103,6 @@ fn lock_directory(data: &Path) -> Result<File, AppError> {
     let path = data.join("lock");
     let file = File::create(&path)
         .map_err(|error| format!("cannot write to {}: {error}", data.display()))?;
-    file.try_lock()
-        .map_err(|_| format!("another node uses {}", data.display()))?;
+    file.try_lock().map_err(|_| format!("another node uses {}", data.display()))?;
     Ok(file)
 }

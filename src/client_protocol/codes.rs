@@ -16,19 +16,12 @@ pub struct ClientError {
 
 impl ClientError {
     const fn new(code: u32, message: &'static str) -> Self {
-        Self {
-            code,
-            message,
-            temporary: false,
-        }
+        Self { code, message, temporary: false }
     }
 
     /// 100: something failed here; trying again may help.
-    pub const INTERNAL: Self = Self {
-        code: 100,
-        message: "internal server error",
-        temporary: true,
-    };
+    pub const INTERNAL: Self =
+        Self { code: 100, message: "internal server error", temporary: true };
     /// 101: the client must identify itself first.
     pub const UNAUTHORIZED: Self = Self::new(101, "unauthorized");
     /// 102: the channel's namespace is not configured.
@@ -46,11 +39,8 @@ impl ClientError {
     /// 109: the connection token has expired.
     pub const TOKEN_EXPIRED: Self = Self::new(109, "token expired");
     /// 111: more requests than the limits allow.
-    pub const TOO_MANY_REQUESTS: Self = Self {
-        code: 111,
-        message: "too many requests",
-        temporary: true,
-    };
+    pub const TOO_MANY_REQUESTS: Self =
+        Self { code: 111, message: "too many requests", temporary: true };
     /// 112: what the client missed can no longer be served.
     pub const UNRECOVERABLE_POSITION: Self = Self::new(112, "unrecoverable position");
 }
@@ -109,8 +99,5 @@ pub struct Unsubscribed {
 
 impl Unsubscribed {
     /// 2500: the subscription's state cannot be trusted; the client subscribes again and recovers.
-    pub const INSUFFICIENT_STATE: Self = Self {
-        code: 2500,
-        reason: "insufficient state",
-    };
+    pub const INSUFFICIENT_STATE: Self = Self { code: 2500, reason: "insufficient state" };
 }

@@ -146,9 +146,7 @@ impl Command {
     pub fn decode(line: &[u8]) -> Result<Self, InvalidCommand> {
         // serde would read an array as the fields in order, which is no command.
         let is_object = line.trim_ascii_start().first() == Some(&b'{');
-        let Some(fields) = is_object
-            .then(|| serde_json::from_slice::<Line>(line).ok())
-            .flatten()
+        let Some(fields) = is_object.then(|| serde_json::from_slice::<Line>(line).ok()).flatten()
         else {
             return Err(blame(line));
         };
@@ -159,10 +157,7 @@ impl Command {
             }
             Some(_) => Err(InvalidCommand::Unanswerable),
             None if id > 0 => Err(InvalidCommand::Malformed(id)),
-            None if is_empty_object(line) => Ok(Self {
-                id,
-                request: Request::Pong,
-            }),
+            None if is_empty_object(line) => Ok(Self { id, request: Request::Pong }),
             None => Err(InvalidCommand::Unanswerable),
         }
     }
@@ -179,12 +174,7 @@ impl Line {
             .or_else(|| self.history.map(Request::History))
             .or_else(|| self.ping.map(|_| Request::Ping));
         let not_offered = [self.send, self.rpc, self.refresh, self.sub_refresh];
-        offered.or_else(|| {
-            not_offered
-                .iter()
-                .any(Option::is_some)
-                .then_some(Request::NotOffered)
-        })
+        offered.or_else(|| not_offered.iter().any(Option::is_some).then_some(Request::NotOffered))
     }
 }
 
@@ -221,40 +211,20 @@ mod tests {
         let command = Command::decode(
             br#"{"id":3,"subscribe":{"channel":"feed:all","recover":true,"offset":7,"epoch":"x"}}"#,
         );
-        let Ok(Command {
-            id: 3,
-            request: Request::Subscribe(subscribe),
-        }) = command
-        else {
+        let Ok(Command { id: 3, request: Request::Subscribe(subscribe) }) = command else {
             panic!("{command:?}");
         };
         assert_eq!(
-            (
-                subscribe.channel.as_str(),
-                subscribe.offset,
-                subscribe.recover
-            ),
+            (subscribe.channel.as_str(), subscribe.offset, subscribe.recover),
             ("feed:all", 7, true)
         );
-        assert!(matches!(
-            Command::decode(b"{ }").unwrap().request,
-            Request::Pong
-        ));
+        assert!(matches!(Command::decode(b"{ }").unwrap().request, Request::Pong));
         assert_eq!(invalid("hello"), InvalidCommand::Unanswerable);
         assert_eq!(invalid("{\"id\":1,"), InvalidCommand::Unanswerable);
         assert_eq!(invalid("[1]"), InvalidCommand::Unanswerable);
-        assert_eq!(
-            invalid(r#"{"subscribe":{"channel":"a:b"}}"#),
-            InvalidCommand::Unanswerable
-        );
-        assert_eq!(
-            invalid(r#"{"id":9,"dance":{}}"#),
-            InvalidCommand::Malformed(9)
-        );
-        assert_eq!(
-            invalid(r#"{"id":9,"subscribe":"feed:all"}"#),
-            InvalidCommand::Malformed(9)
-        );
+        assert_eq!(invalid(r#"{"subscribe":{"channel":"a:b"}}"#), InvalidCommand::Unanswerable);
+        assert_eq!(invalid(r#"{"id":9,"dance":{}}"#), InvalidCommand::Malformed(9));
+        assert_eq!(invalid(r#"{"id":9,"subscribe":"feed:all"}"#), InvalidCommand::Malformed(9));
         assert_eq!(
             invalid(r#"{"id":9,"publish":{"channel":"a:b"}}"#),
             InvalidCommand::Malformed(9)

@@ -21,10 +21,7 @@ pub struct Reply<'a> {
 /// What a reply says.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(
-    missing_docs,
-    reason = "each variant is the result of the command of its name"
-)]
+#[allow(missing_docs, reason = "each variant is the result of the command of its name")]
 pub enum ReplyBody<'a> {
     Error(ClientError),
     Connect(ConnectResult<'a>),
@@ -127,12 +124,7 @@ pub struct WirePublication<'a> {
 impl<'a> From<&'a Publication> for WirePublication<'a> {
     fn from(publication: &'a Publication) -> Self {
         let PublicationBody { data, info, tags } = &*publication.body;
-        Self {
-            data,
-            info: info.as_ref(),
-            offset: publication.offset,
-            tags,
-        }
+        Self { data, info: info.as_ref(), offset: publication.offset, tags }
     }
 }
 
@@ -177,12 +169,7 @@ pub fn encode_unsubscribe(channel: &ChannelName, why: Unsubscribed) -> serde_jso
 }
 
 fn encode_push(channel: &ChannelName, body: PushBody<'_>) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&PushLine {
-        push: Push {
-            channel: channel.as_str(),
-            body,
-        },
-    })
+    serde_json::to_vec(&PushLine { push: Push { channel: channel.as_str(), body } })
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -203,10 +190,7 @@ mod tests {
             r#"{"id":4,"error":{"code":102,"message":"unknown channel"}}"#
         );
         let body = ReplyBody::Subscribe(SubscribeResult::default());
-        assert_eq!(
-            encode_reply(&Reply { id: 4, body }).unwrap(),
-            br#"{"id":4,"subscribe":{}}"#
-        );
+        assert_eq!(encode_reply(&Reply { id: 4, body }).unwrap(), br#"{"id":4,"subscribe":{}}"#);
 
         let channel = ChannelName::feed();
         let body = PublicationBody {
@@ -214,11 +198,7 @@ mod tests {
             info: None,
             tags: BTreeMap::new(),
         };
-        let publication = Publication {
-            offset: 5,
-            event: None,
-            body: Arc::new(body),
-        };
+        let publication = Publication { offset: 5, event: None, body: Arc::new(body) };
         assert_eq!(
             String::from_utf8(encode_publication(&channel, &publication).unwrap()).unwrap(),
             r#"{"push":{"channel":"feed:all","pub":{"data":{"a":1},"offset":5}}}"#

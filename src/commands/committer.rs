@@ -59,21 +59,8 @@ impl Committer {
         options: CommitOptions,
     ) -> (Self, CommitLoop) {
         let (sender, queue) = mpsc::channel(options.queue_max_events);
-        let commit_loop = CommitLoop {
-            queue,
-            log,
-            outbound,
-            incarnation,
-            options,
-            next_seq: 1,
-        };
-        (
-            Self {
-                queue: sender,
-                options,
-            },
-            commit_loop,
-        )
+        let commit_loop = CommitLoop { queue, log, outbound, incarnation, options, next_seq: 1 };
+        (Self { queue: sender, options }, commit_loop)
     }
 
     /// Makes an event durable. When this returns `Ok`, the event survives
@@ -82,9 +69,7 @@ impl Committer {
     /// that the settings allow.
     pub async fn commit(&self, event: Event) -> Result<Positions, Problem> {
         let (committed, receiver) = oneshot::channel();
-        self.queue
-            .try_send(Submission { event, committed })
-            .map_err(|_| queue_full())?;
+        self.queue.try_send(Submission { event, committed }).map_err(|_| queue_full())?;
         let relayed = match tokio::time::timeout(self.options.append_timeout, receiver).await {
             Ok(Ok(relayed)) => relayed,
             // The event stays queued and may still be appended.
@@ -98,10 +83,7 @@ impl Committer {
 fn queue_full() -> Problem {
     let detail = "More writes are waiting for the event log than it takes. Try again later.";
     let problem = Problem::new(ProblemKind::Unavailable, "event_queue_full", detail);
-    Problem {
-        retry_after: Some(Duration::from_secs(1)),
-        ..problem
-    }
+    Problem { retry_after: Some(Duration::from_secs(1)), ..problem }
 }
 
 impl CommitLoop {
@@ -134,11 +116,7 @@ impl CommitLoop {
 
     fn number(&mut self, events: Vec<Event>) -> Vec<LoggedEvent> {
         let number = |event| {
-            let logged = LoggedEvent {
-                incarnation: self.incarnation,
-                seq: self.next_seq,
-                event,
-            };
+            let logged = LoggedEvent { incarnation: self.incarnation, seq: self.next_seq, event };
             self.next_seq += 1;
             logged
         };
@@ -151,18 +129,10 @@ impl CommitLoop {
         while let Err(error) = outcome {
             tracing::warn!(%error, "the event log did not take a batch; trying again");
             tokio::time::sleep(RETRY_DELAY).await;
-            let pending: Vec<_> = error
-                .pending
-                .iter()
-                .map(|place| batch[*place].clone())
-                .collect();
+            let pending: Vec<_> = error.pending.iter().map(|place| batch[*place].clone()).collect();
             // What this attempt leaves pending is counted from `pending`, not from `batch`.
             outcome = self.log.append(&pending).await.map_err(|mut next| {
-                next.pending = next
-                    .pending
-                    .iter()
-                    .map(|place| error.pending[*place])
-                    .collect();
+                next.pending = next.pending.iter().map(|place| error.pending[*place]).collect();
                 next
             });
         }
@@ -173,10 +143,8 @@ impl CommitLoop {
         batch: Vec<LoggedEvent>,
         waiters: Vec<oneshot::Sender<oneshot::Receiver<Positions>>>,
     ) {
-        let (mut relaying, mut relayed) = (
-            Vec::with_capacity(batch.len()),
-            Vec::with_capacity(batch.len()),
-        );
+        let (mut relaying, mut relayed) =
+            (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for logged in batch {
             let (done, receiver) = oneshot::channel();
             relaying.push(Relaying { logged, done });
@@ -195,10 +163,7 @@ fn weight(event: &Event) -> usize {
     use crate::domain::event::Fact;
     let payload = match &event.fact {
         Fact::PostPublished(post) | Fact::PostDrafted(post) => {
-            let metadata = post
-                .metadata
-                .as_ref()
-                .map_or(0, |metadata| metadata.get().len());
+            let metadata = post.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
             post.title.len() + post.content.len() + post.excerpt.len() + metadata
         }
         Fact::ChannelPublished(bare) => bare.data.get().len(),

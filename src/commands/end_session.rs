@@ -28,9 +28,6 @@ impl EndSession {
     /// Ends sessions of whoever asks; returns which. The caller closes their sockets.
     pub async fn run(&self, caller: &SignedIn, extent: Extent) -> Result<Vec<TokenHash>, Problem> {
         let token = (extent == Extent::Current).then_some(&caller.session.token);
-        Ok(self
-            .accounts
-            .revoke_sessions(caller.user.id, token, self.clock.now())
-            .await?)
+        Ok(self.accounts.revoke_sessions(caller.user.id, token, self.clock.now()).await?)
     }
 }

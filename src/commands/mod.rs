@@ -4,6 +4,7 @@
 pub mod committer;
 pub mod end_session;
 pub mod issue_ticket;
+pub mod mint;
 pub mod once;
 pub mod open_session;
 pub mod passwords;

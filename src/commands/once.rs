@@ -50,11 +50,7 @@ impl Once {
         };
         if scope.key.is_empty() || scope.key.len() > KEY_MAX_BYTES {
             let detail = format!("An idempotency key has 1 to {KEY_MAX_BYTES} bytes.");
-            return Err(Problem::new(
-                ProblemKind::BadRequest,
-                "invalid_idempotency_key",
-                detail,
-            ));
+            return Err(Problem::new(ProblemKind::BadRequest, "invalid_idempotency_key", detail));
         }
         let minted = match self.claim(&scope, body, &minted).await? {
             Claim::Granted(minted) => minted,
@@ -81,14 +77,8 @@ impl Once {
         let deadline = tokio::time::Instant::now() + self.wait_timeout;
         loop {
             let now = self.clock.now();
-            let lease = Lease {
-                holder: self.incarnation,
-                until: now.plus(self.lease),
-            };
-            let claim = self
-                .keys
-                .claim(scope, fingerprint, minted, lease, now)
-                .await?;
+            let lease = Lease { holder: self.incarnation, until: now.plus(self.lease) };
+            let claim = self.keys.claim(scope, fingerprint, minted, lease, now).await?;
             if claim != Claim::InProgress || tokio::time::Instant::now() >= deadline {
                 return Ok(claim);
             }
@@ -105,8 +95,5 @@ fn reused() -> Problem {
 fn in_progress() -> Problem {
     let detail = "The first request with this idempotency key is still being carried out.";
     let problem = Problem::new(ProblemKind::Conflict, "request_in_progress", detail);
-    Problem {
-        retry_after: Some(Duration::from_secs(1)),
-        ..problem
-    }
+    Problem { retry_after: Some(Duration::from_secs(1)), ..problem }
 }

@@ -51,11 +51,7 @@ impl OpenSession {
         let verified = self.passwords.verify(password, hash).await?;
         let Some(user) = user.filter(|user| verified && user.is_active) else {
             let detail = "The login or the password is wrong.";
-            return Err(Problem::new(
-                ProblemKind::Unauthorized,
-                "invalid_credentials",
-                detail,
-            ));
+            return Err(Problem::new(ProblemKind::Unauthorized, "invalid_credentials", detail));
         };
         let token = tokens::mint(SESSION_PREFIX, &*self.entropy);
         let now = self.clock.now();
@@ -68,10 +64,6 @@ impl OpenSession {
             ip,
         };
         self.accounts.open_session(&session).await?;
-        Ok(OpenedSession {
-            token,
-            expires_at: session.expires_at,
-            user,
-        })
+        Ok(OpenedSession { token, expires_at: session.expires_at, user })
     }
 }

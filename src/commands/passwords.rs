@@ -25,9 +25,7 @@ fn hash_with_salt(
     password: &[u8],
     salt: &[u8; 16],
 ) -> Result<String, argon2::password_hash::Error> {
-    Argon2::default()
-        .hash_password_with_salt(password, salt)
-        .map(|hash| hash.to_string())
+    Argon2::default().hash_password_with_salt(password, salt).map(|hash| hash.to_string())
 }
 
 impl Passwords {
@@ -49,9 +47,7 @@ impl Passwords {
     /// The hash of a password in the PHC string format.
     pub async fn hash(&self, password: String) -> Result<String, Problem> {
         let salt = self.entropy.bytes::<16>();
-        let hash = self
-            .run(move || hash_with_salt(password.as_bytes(), &salt))
-            .await?;
+        let hash = self.run(move || hash_with_salt(password.as_bytes(), &salt)).await?;
         hash.map_err(|error| {
             tracing::error!(%error, "could not hash a password");
             Problem::new(
@@ -69,9 +65,7 @@ impl Passwords {
         let check = move || {
             let parsed = PasswordHash::new(&hash);
             parsed.is_ok_and(|hash| {
-                Argon2::default()
-                    .verify_password(password.as_bytes(), &hash)
-                    .is_ok()
+                Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
             })
         };
         Ok(self.run(check).await? && known)
@@ -85,10 +79,7 @@ impl Passwords {
         let Ok(Ok(place)) = tokio::time::timeout(self.wait_timeout, place).await else {
             let detail = "Too many passwords are being checked. Try again later.";
             let problem = Problem::new(ProblemKind::TooMany, "too_many_logins", detail);
-            return Err(Problem {
-                retry_after: Some(Duration::from_secs(1)),
-                ..problem
-            });
+            return Err(Problem { retry_after: Some(Duration::from_secs(1)), ..problem });
         };
         let done = tokio::task::spawn_blocking(move || {
             let result = work();

@@ -55,36 +55,17 @@ impl Publish {
             publishing.channels.iter().cloned().partition(is_durable);
         let mut durable_at = Vec::new();
         if !durable.is_empty() {
-            let Publishing {
-                ref data,
-                ref tags,
-                ref info,
-                ref actor,
-                ..
-            } = publishing;
+            let Publishing { ref data, ref tags, ref info, ref actor, .. } = publishing;
             let (data, tags, info) = (data.clone(), tags.clone(), info.clone());
-            let fact = Fact::ChannelPublished(BarePublication {
-                channels: durable,
-                data,
-                tags,
-                info,
-            });
-            let event = Event {
-                id: event,
-                actor: actor.clone(),
-                time: self.clock.now(),
-                fact,
-            };
+            let fact =
+                Fact::ChannelPublished(BarePublication { channels: durable, data, tags, info });
+            let event = Event { id: event, actor: actor.clone(), time: self.clock.now(), fact };
             durable_at = self.committer.commit(event).await?;
         }
         let passing_at = self.pass_on(passing, &publishing).await?;
         let (mut durable_at, mut passing_at) = (durable_at.into_iter(), passing_at.into_iter());
         let place = |channel: &ChannelName| {
-            let places = if is_durable(channel) {
-                &mut durable_at
-            } else {
-                &mut passing_at
-            };
+            let places = if is_durable(channel) { &mut durable_at } else { &mut passing_at };
             places.next().flatten()
         };
         Ok(publishing.channels.iter().map(place).collect())
@@ -98,23 +79,12 @@ impl Publish {
         if channels.is_empty() {
             return Ok(Vec::new());
         }
-        let Publishing {
-            data, tags, info, ..
-        } = publishing;
-        let body = PublicationBody {
-            data: data.clone(),
-            info: info.clone(),
-            tags: tags.clone(),
-        };
+        let Publishing { data, tags, info, .. } = publishing;
+        let body = PublicationBody { data: data.clone(), info: info.clone(), tags: tags.clone() };
         let body = Arc::new(body);
         let outgoing = |channel| {
             let retention = self.namespaces.options(&channel).and_then(Retention::of);
-            Outgoing {
-                channel,
-                event: None,
-                body: Arc::clone(&body),
-                retention,
-            }
+            Outgoing { channel, event: None, body: Arc::clone(&body), retention }
         };
         let batch: Vec<_> = channels.into_iter().map(outgoing).collect();
         Ok(self.broker.publish(&batch).await?)

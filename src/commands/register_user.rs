@@ -48,18 +48,15 @@ impl RegisterUser {
             last_name: registration.last_name.trim().to_owned(),
             created_at: self.clock.now(),
         };
-        self.accounts
-            .register(&user)
-            .await
-            .map_err(|error| match error {
-                RegisterError::EmailTaken => {
-                    conflict("email_taken", "An account has this email address.")
-                }
-                RegisterError::UsernameTaken => {
-                    conflict("username_taken", "An account has this user name.")
-                }
-                RegisterError::Store(error) => error.into(),
-            })
+        self.accounts.register(&user).await.map_err(|error| match error {
+            RegisterError::EmailTaken => {
+                conflict("email_taken", "An account has this email address.")
+            }
+            RegisterError::UsernameTaken => {
+                conflict("username_taken", "An account has this user name.")
+            }
+            RegisterError::Store(error) => error.into(),
+        })
     }
 }
 
@@ -72,11 +69,7 @@ fn validate(email: &str, registration: &Registration) -> Result<(), Problem> {
     if email.is_empty() {
         faults.add("email", "required", "Must not be empty.");
     } else if !is_email(email) {
-        faults.add(
-            "email",
-            "invalid_email",
-            "Must be an email address of at most 255 characters.",
-        );
+        faults.add("email", "invalid_email", "Must be an email address of at most 255 characters.");
     }
     faults.check_length("username", &registration.username, 3, 50);
     let permitted = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -130,11 +123,8 @@ mod tests {
 
     #[test]
     fn every_wrong_field_is_reported_at_once() {
-        let wrong = Registration {
-            email: "x".into(),
-            username: "a b".into(),
-            ..Registration::default()
-        };
+        let wrong =
+            Registration { email: "x".into(), username: "a b".into(), ..Registration::default() };
         let problem = validate("x", &wrong).unwrap_err();
         let fields: Vec<_> = problem.errors.iter().map(|e| (e.field, e.code)).collect();
         assert_eq!(

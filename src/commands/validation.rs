@@ -9,11 +9,7 @@ pub struct Faults(Vec<FieldError>);
 impl Faults {
     /// Notes a fault of `field`.
     pub fn add(&mut self, field: &'static str, code: &'static str, detail: impl Into<String>) {
-        self.0.push(FieldError {
-            field,
-            code,
-            detail: detail.into(),
-        });
+        self.0.push(FieldError { field, code, detail: detail.into() });
     }
 
     /// Checks that a text has `min` to `max` characters.
@@ -22,26 +18,14 @@ impl Faults {
         if length < min && text.trim().is_empty() {
             self.add(field, "required", "Must not be empty.");
         } else if length < min {
-            self.add(
-                field,
-                "too_short",
-                format!("Must have at least {min} characters."),
-            );
+            self.add(field, "too_short", format!("Must have at least {min} characters."));
         } else if length > max {
-            self.add(
-                field,
-                "too_long",
-                format!("Must have at most {max} characters."),
-            );
+            self.add(field, "too_long", format!("Must have at most {max} characters."));
         }
     }
 
     /// The problem, if any fault was noted.
     pub fn into_result(self) -> Result<(), Problem> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::invalid(self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
     }
 }

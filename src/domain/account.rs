@@ -144,10 +144,7 @@ impl TokenHash {
     /// The first eight bytes as a number, which tells sessions apart where the
     /// whole hash would take room on every connection.
     pub fn short(&self) -> u64 {
-        self.0
-            .iter()
-            .take(8)
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        self.0.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 }
 

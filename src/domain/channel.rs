@@ -130,11 +130,8 @@ mod tests {
         assert_eq!(channel("lobby").namespace(), None);
         assert_eq!(channel("$team:x").namespace(), Some("team"));
         assert!(channel("$team:x").is_private());
-        let users: Vec<_> = channel("dm:#42,43")
-            .allowed_users()
-            .unwrap()
-            .map(str::to_owned)
-            .collect();
+        let users: Vec<_> =
+            channel("dm:#42,43").allowed_users().unwrap().map(str::to_owned).collect();
         assert_eq!(users, ["42", "43"]);
         assert!(channel("feed:all").allowed_users().is_none());
     }
@@ -142,15 +139,9 @@ mod tests {
     #[test]
     fn braces_control_characters_and_lengths_are_refused() {
         assert_eq!(ChannelName::parse("", 9), Err(InvalidChannel::Empty));
-        assert_eq!(
-            ChannelName::parse("0123456789", 9),
-            Err(InvalidChannel::TooLong)
-        );
+        assert_eq!(ChannelName::parse("0123456789", 9), Err(InvalidChannel::TooLong));
         for bad in ["a:{b}", "a:\0", "a:\n"] {
-            assert_eq!(
-                ChannelName::parse(bad, 9),
-                Err(InvalidChannel::ForbiddenCharacter)
-            );
+            assert_eq!(ChannelName::parse(bad, 9), Err(InvalidChannel::ForbiddenCharacter));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::channel::ChannelName;
 use super::ids::{EventId, Incarnation, UserId};
@@ -65,17 +65,14 @@ impl Fact {
         match self {
             Self::PostPublished(post) | Self::PostDrafted(post) => format!("post:{}", post.id),
             Self::ChannelPublished(bare) => {
-                format!(
-                    "channel:{}",
-                    bare.channels.first().map_or("", ChannelName::as_str)
-                )
+                format!("channel:{}", bare.channels.first().map_or("", ChannelName::as_str))
             }
         }
     }
 }
 
 /// One thing that happened, once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// Minted once by the command, kept through every retry.
     pub id: EventId,
@@ -88,6 +85,25 @@ pub struct Event {
     pub fact: Fact,
 }
 
+impl<'de> Deserialize<'de> for Event {
+    /// Reads what [`Serialize`] writes. The fact is read on its own: serde keeps
+    /// no raw JSON within what is flattened into another object.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            id: EventId,
+            actor: Option<Actor>,
+            time: Timestamp,
+            kind: String,
+            data: Json,
+        }
+        let Fields { id, actor, time, kind, data } = Fields::deserialize(deserializer)?;
+        let fact = format!(r#"{{"kind":"{kind}","data":{}}}"#, data.get());
+        let fact = serde_json::from_str(&fact).map_err(serde::de::Error::custom)?;
+        Ok(Self { id, actor, time, fact })
+    }
+}
+
 /// An event at its place in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedEvent {
@@ -97,4 +113,28 @@ pub struct LoggedEvent {
     pub seq: u64,
     /// What happened.
     pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_back_what_it_wrote_with_raw_json_inside() {
+        let bare = BarePublication {
+            channels: vec![ChannelName::feed()],
+            data: Json::from_string(r#"{"b": 1,"a":[1.50]}"#.into()).unwrap(),
+            tags: BTreeMap::new(),
+            info: None,
+        };
+        let event = Event {
+            id: EventId::from_parts(Timestamp::from_millis(5), [3; 10]),
+            actor: Some(Actor { id: UserId(7), username: "ada".into() }),
+            time: Timestamp::from_millis(5),
+            fact: Fact::ChannelPublished(bare),
+        };
+        let json = serde_json::to_string(&event).unwrap();
+        assert!(json.contains(r#""kind":"channel.published""#), "{json}");
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+    }
 }

@@ -60,9 +60,7 @@ impl Incarnation {
 
     /// When the run began, to the millisecond.
     pub fn began_at(self) -> Timestamp {
-        let millis = self.0.as_bytes()[..6]
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | i64::from(*byte));
+        let millis = self.0.as_bytes()[..6].iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte));
         Timestamp::from_millis(millis)
     }
 }
@@ -96,13 +94,17 @@ impl fmt::Display for ClientId {
 pub struct PostId([u8; 12]);
 
 impl PostId {
-    /// Builds an id from the time (whole seconds) and eight random bytes, laid
-    /// out as the BSON specification lays out an ObjectId.
-    pub fn from_parts(now: Timestamp, random: [u8; 8]) -> Self {
+    /// Builds an id that sorts by time: four bytes of whole seconds, as the BSON
+    /// specification has it, then two of milliseconds and three of `count`, which
+    /// keeps ids of one node in their order, then three random ones.
+    pub fn from_parts(now: Timestamp, count: u32, random: [u8; 3]) -> Self {
         let seconds = u32::try_from(now.as_millis() / 1000).unwrap_or(u32::MAX);
+        let millis = u16::try_from(now.as_millis().rem_euclid(1000)).unwrap_or(0);
         let mut bytes = [0; 12];
         bytes[..4].copy_from_slice(&seconds.to_be_bytes());
-        bytes[4..].copy_from_slice(&random);
+        bytes[4..6].copy_from_slice(&millis.to_be_bytes());
+        bytes[6..9].copy_from_slice(&count.to_be_bytes()[1..]);
+        bytes[9..].copy_from_slice(&random);
         Self(bytes)
     }
 }
@@ -148,9 +150,7 @@ impl Serialize for PostId {
 
 impl<'de> Deserialize<'de> for PostId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -165,15 +165,10 @@ mod tests {
 
     #[test]
     fn post_id_reads_back_what_it_writes_and_refuses_the_rest() {
-        let id = PostId::from_parts(Timestamp::from_millis(1_700_000_000_000), [7; 8]);
-        assert_eq!(id.to_string(), "6553f1000707070707070707");
+        let id = PostId::from_parts(Timestamp::from_millis(1_700_000_000_258), 0x00ab_cdef, [7; 3]);
+        assert_eq!(id.to_string(), "6553f1000102abcdef070707");
         assert_eq!(id.to_string().parse::<PostId>().unwrap(), id);
-        for bad in [
-            "",
-            "6553f100",
-            "6553f10007070707070707zz",
-            "６553f100070707070707070",
-        ] {
+        for bad in ["", "6553f100", "6553f10007070707070707zz", "６553f100070707070707070"] {
             assert!(bad.parse::<PostId>().is_err(), "{bad} was taken");
         }
     }

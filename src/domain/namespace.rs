@@ -5,6 +5,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::channel::ChannelName;
+use super::ids::PostId;
 
 /// How a subscriber that was away is brought up to date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,8 +133,48 @@ impl Namespaces {
     /// The options of `channel`, or `None` where its namespace is not known.
     pub fn options(&self, channel: &ChannelName) -> Option<&ChannelOptions> {
         match channel.namespace() {
-            Some(namespace) => self.named.get(namespace),
+            Some(namespace) => {
+                self.named.get(namespace).filter(|o| !o.built_in || product_speaks_on(channel))
+            }
             None => self.without.as_ref(),
+        }
+    }
+}
+
+/// Whether a channel of a built-in namespace is one that the product speaks on.
+fn product_speaks_on(channel: &ChannelName) -> bool {
+    let is_number = |text: &str| text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+    let Some((namespace, rest)) = channel.as_str().split_once(':') else { return false };
+    match namespace {
+        "feed" => rest == "all",
+        "author" => is_number(rest),
+        "post" => rest.parse::<PostId>().is_ok(),
+        "notifications" => rest.strip_prefix('#').is_some_and(is_number),
+        "trending" => matches!(rest, "1h" | "24h" | "7d"),
+        "tag" => !rest.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_channels_that_the_product_speaks_on_are_known_in_its_namespaces() {
+        let namespaces = Namespaces::new([], None);
+        let known = |name: &str| {
+            let channel = ChannelName::parse(name, 255).unwrap();
+            namespaces.options(&channel).is_some()
+        };
+        let post = "post:6553f1000102abcdef070707";
+        for name in ["feed:all", "author:7", "tag:c#", "notifications:#42", "trending:24h", post] {
+            assert!(known(name), "{name}");
+        }
+        let unknown =
+            ["feed:x", "author:ada", "author:007", "notifications:#1,2", "notifications:1"];
+        for name in unknown.into_iter().chain(["trending:2h", "post:1", "$feed:all", "tag:"]) {
+            assert!(!known(name), "{name}");
         }
     }
 }

@@ -32,9 +32,7 @@ impl PostStatus {
 
     /// Reads a name; `None` for any other text.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Draft, Self::Published, Self::Archived]
-            .into_iter()
-            .find(|s| s.as_str() == name)
+        [Self::Draft, Self::Published, Self::Archived].into_iter().find(|s| s.as_str() == name)
     }
 }
 
@@ -65,11 +63,7 @@ pub struct Author {
 
 impl From<&User> for Author {
     fn from(user: &User) -> Self {
-        Self {
-            id: user.id,
-            username: user.username.clone(),
-            display_name: user.display_name(),
-        }
+        Self { id: user.id, username: user.username.clone(), display_name: user.display_name() }
     }
 }
 
@@ -130,9 +124,6 @@ pub struct Post {
 impl Post {
     /// The post as channels that carry many posts show it: the content cut to the excerpt.
     pub fn abridged(&self) -> Self {
-        Self {
-            content: self.excerpt.clone(),
-            ..self.clone()
-        }
+        Self { content: self.excerpt.clone(), ..self.clone() }
     }
 }

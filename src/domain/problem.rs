@@ -61,22 +61,13 @@ pub struct Problem {
 impl Problem {
     /// A problem without details of fields.
     pub fn new(kind: ProblemKind, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            kind,
-            code,
-            detail: detail.into(),
-            errors: Vec::new(),
-            retry_after: None,
-        }
+        Self { kind, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     /// 422 with one entry a wrong field.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = "Some fields are not valid; `errors` says which and why.";
-        Self {
-            errors,
-            ..Self::new(ProblemKind::Invalid, "invalid_fields", detail)
-        }
+        Self { errors, ..Self::new(ProblemKind::Invalid, "invalid_fields", detail) }
     }
 
     /// 401: no token, or one that is unknown, expired or revoked.
@@ -87,21 +78,14 @@ impl Problem {
 
     /// 404.
     pub fn not_found(what: &str) -> Self {
-        Self::new(
-            ProblemKind::NotFound,
-            "not_found",
-            format!("There is no such {what}."),
-        )
+        Self::new(ProblemKind::NotFound, "not_found", format!("There is no such {what}."))
     }
 
     /// 503: a store does not answer, and nothing was written.
     pub fn unavailable(store: &str) -> Self {
         let detail = format!("The store of {store} does not answer. Try again later.");
         let problem = Self::new(ProblemKind::Unavailable, "store_unavailable", detail);
-        Self {
-            retry_after: Some(Duration::from_secs(1)),
-            ..problem
-        }
+        Self { retry_after: Some(Duration::from_secs(1)), ..problem }
     }
 
     /// 503: a write may or may not have taken place.
@@ -109,10 +93,7 @@ impl Problem {
         let detail = "The event log did not answer in time, so the outcome is unknown. \
                       Repeat the request with the same Idempotency-Key.";
         let problem = Self::new(ProblemKind::Unavailable, "outcome_unknown", detail);
-        Self {
-            retry_after: Some(Duration::from_secs(1)),
-            ..problem
-        }
+        Self { retry_after: Some(Duration::from_secs(1)), ..problem }
     }
 
     /// Whether the request was refused before anything was written.

@@ -94,7 +94,11 @@ struct FieldBody<'a> {
 /// Gives every request an id, says it in every answer, and writes the bodies of problems.
 pub async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = uuid::Builder::from_random_bytes(app.entropy.bytes::<16>()).into_uuid();
-    let mut response = next.run(request).await;
+    let mut response =
+        match tokio::time::timeout(app.limits.request_timeout, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Refused(took_too_long()).into_response(),
+        };
     if let Some(Refused(problem)) = response.extensions_mut().remove::<Refused>() {
         response = render(&problem, response.status(), id);
     }
@@ -104,18 +108,18 @@ pub async fn finish(State(app): State<App>, request: Request, next: Next) -> Res
     response
 }
 
+fn took_too_long() -> Problem {
+    let detail = "The request took longer than http.request_timeout; its outcome is unknown.";
+    Problem::new(ProblemKind::Unavailable, "request_timeout", detail)
+}
+
 fn render(problem: &Problem, status: StatusCode, id: Uuid) -> Response {
     if status.is_server_error() {
         tracing::warn!(request_id = %id, code = problem.code, "a request failed");
     }
     let errors = problem.errors.iter();
-    let errors = errors
-        .map(|e| FieldBody {
-            field: e.field,
-            code: e.code,
-            detail: &e.detail,
-        })
-        .collect();
+    let errors =
+        errors.map(|e| FieldBody { field: e.field, code: e.code, detail: &e.detail }).collect();
     let body = ProblemBody {
         r#type: format!("urn:carillon:problem:{}", problem.code),
         title: status.canonical_reason().unwrap_or("Problem"),
@@ -127,15 +131,9 @@ fn render(problem: &Problem, status: StatusCode, id: Uuid) -> Response {
     };
     let mut response = json(status, &body);
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(wait) = problem.retry_after {
-        headers.insert(
-            header::RETRY_AFTER,
-            HeaderValue::from(wait.as_secs().max(1)),
-        );
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -152,25 +150,13 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
 pub fn storable(status: StatusCode, body: &impl Serialize) -> Result<StoredAnswer, Problem> {
     let body = serde_json::to_vec(body).map_err(|error| {
         tracing::error!(%error, "could not write an answer");
-        Problem::new(
-            ProblemKind::Internal,
-            "internal_error",
-            "The answer could not be written.",
-        )
+        Problem::new(ProblemKind::Internal, "internal_error", "The answer could not be written.")
     })?;
-    Ok(StoredAnswer {
-        status: status.as_u16(),
-        body,
-    })
+    Ok(StoredAnswer { status: status.as_u16(), body })
 }
 
 /// Gives an answer that was made now or kept.
 pub fn answer(stored: StoredAnswer) -> Response {
     let status = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json")],
-        stored.body,
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, "application/json")], stored.body).into_response()
 }

@@ -14,9 +14,8 @@ use serde_json::Value;
 use super::reply::Refused;
 use super::services::Services;
 use crate::domain::account::SignedIn;
-use crate::domain::ids::{EventId, PostId};
 use crate::domain::problem::{Problem, ProblemKind};
-use crate::ports::idempotency::{KeyScope, Minted};
+use crate::ports::idempotency::KeyScope;
 
 /// What every handler shares.
 pub type App = Arc<Services>;
@@ -38,12 +37,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
         let is_json = |text: &str| {
-            let essence = text
-                .split(';')
-                .next()
-                .unwrap_or("")
-                .trim()
-                .to_ascii_lowercase();
+            let essence = text.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
             essence == "application/json" || essence.ends_with("+json")
         };
         let content_type = request.headers().get(header::CONTENT_TYPE);
@@ -57,10 +51,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
             .into());
         }
         let raw = read_body(request.into_body(), app.limits.max_body_bytes).await?;
-        Ok(Self {
-            value: parse(&raw)?,
-            raw,
-        })
+        Ok(Self { value: parse(&raw)?, raw })
     }
 }
 
@@ -87,11 +78,7 @@ async fn read_body(mut body: Body, max: usize) -> Result<Bytes, Problem> {
     }
     if total > max {
         let detail = format!("A body may have at most {max} bytes.");
-        return Err(Problem::new(
-            ProblemKind::TooLarge,
-            "body_too_large",
-            detail,
-        ));
+        return Err(Problem::new(ProblemKind::TooLarge, "body_too_large", detail));
     }
     Ok(read.into())
 }
@@ -125,9 +112,9 @@ fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| key.contains('\0') || holds_nul(value))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -163,7 +150,7 @@ impl FromRequestParts<App> for MaybeCaller {
         let Some(token) = bearer(&parts.headers) else {
             return Ok(Self(None));
         };
-        match app.authenticator.session(token).await? {
+        match app.accounts.authenticator.session(token).await? {
             Some(signed_in) => Ok(Self(Some(signed_in))),
             None => Err(Problem::unauthorized().into()),
         }
@@ -191,29 +178,6 @@ impl FromRequestParts<App> for IdempotencyKey {
 impl IdempotencyKey {
     /// The key in the scope of one principal and route.
     pub fn scope(self, principal: String, route: &str) -> Option<KeyScope> {
-        self.0.map(|key| KeyScope {
-            principal,
-            route: route.to_owned(),
-            key,
-        })
-    }
-}
-
-/// Mints what a request that creates a post uses.
-pub fn mint_post(app: &App) -> Minted {
-    let now = app.clock.now();
-    let resource = PostId::from_parts(now, app.entropy.bytes::<8>()).to_string();
-    Minted {
-        event: EventId::from_parts(now, app.entropy.bytes::<10>()),
-        resource,
-    }
-}
-
-/// Mints what a request that creates nothing but an event uses.
-pub fn mint_event(app: &App) -> Minted {
-    let event = EventId::from_parts(app.clock.now(), app.entropy.bytes::<10>());
-    Minted {
-        event,
-        resource: String::new(),
+        self.0.map(|key| KeyScope { principal, route: route.to_owned(), key })
     }
 }

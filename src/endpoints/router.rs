@@ -16,10 +16,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/connection/websocket", get(upgrade::websocket))
         .route("/v1/users", post(users::register))
-        .route(
-            "/v1/sessions",
-            post(sessions::open).delete(sessions::end_all),
-        )
+        .route("/v1/sessions", post(sessions::open).delete(sessions::end_all))
         .route("/v1/sessions/current", delete(sessions::end_current))
         .route("/v1/connection-tickets", post(tickets::issue))
         .route("/v1/me", get(me::show))

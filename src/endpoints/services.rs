@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -9,6 +10,7 @@ use crate::admission::authenticate::Authenticator;
 use crate::admission::permissions::Permissions;
 use crate::commands::end_session::EndSession;
 use crate::commands::issue_ticket::IssueTicket;
+use crate::commands::mint::Mint;
 use crate::commands::once::Once;
 use crate::commands::open_session::OpenSession;
 use crate::commands::publish::Publish;
@@ -24,19 +26,13 @@ use crate::queries::posts::Posts;
 use crate::queries::recovery::Recovery;
 
 /// Everything that a request may need, wired in `app.rs`.
-#[allow(
-    missing_docs,
-    reason = "each field is the command or query of its name"
-)]
+#[allow(missing_docs, reason = "each field is the command or query of its name")]
 pub struct Services {
-    pub authenticator: Authenticator,
+    pub accounts: AccountServices,
     pub permissions: Permissions,
-    pub register_user: RegisterUser,
-    pub open_session: OpenSession,
-    pub end_session: EndSession,
-    pub issue_ticket: IssueTicket,
     pub publish_post: PublishPost,
     pub publish: Publish,
+    pub mint: Mint,
     pub once: Once,
     pub posts: Posts,
     pub recovery: Recovery,
@@ -53,11 +49,23 @@ pub struct Services {
     pub ready: AtomicBool,
 }
 
+/// What there is to do with accounts.
+#[allow(missing_docs, reason = "each field is the command of its name")]
+pub struct AccountServices {
+    pub authenticator: Authenticator,
+    pub register_user: RegisterUser,
+    pub open_session: OpenSession,
+    pub end_session: EndSession,
+    pub issue_ticket: IssueTicket,
+}
+
 /// Bounds and switches that the endpoints check themselves.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The largest body of an HTTP request.
     pub max_body_bytes: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
     /// Connections without a token are anonymous and may do everything in configured namespaces.
     pub insecure: bool,
     /// Connections without a token are anonymous.

@@ -47,21 +47,12 @@ pub struct ProtocolViolation {
 impl ProtocolViolation {
     /// RFC 6455, section 7.4.1, code 1002.
     const fn malformed(reason: &'static str) -> Self {
-        Self {
-            close_code: 1002,
-            reason,
-        }
+        Self { close_code: 1002, reason }
     }
 
     /// RFC 6455, section 7.4.1, code 1007.
-    const NOT_UTF8: Self = Self {
-        close_code: 1007,
-        reason: "text is not valid UTF-8",
-    };
+    const NOT_UTF8: Self = Self { close_code: 1007, reason: "text is not valid UTF-8" };
 
     /// RFC 6455, section 7.4.1, code 1009.
-    const TOO_BIG: Self = Self {
-        close_code: 1009,
-        reason: "message is too big",
-    };
+    const TOO_BIG: Self = Self { close_code: 1009, reason: "message is too big" };
 }

@@ -85,11 +85,7 @@ pub struct Broadcast {
 impl Broadcast {
     /// A broadcast without any frame yet.
     pub fn new(delivery: Delivery) -> Self {
-        Self {
-            delivery,
-            websocket: OnceLock::new(),
-            event_stream: OnceLock::new(),
-        }
+        Self { delivery, websocket: OnceLock::new(), event_stream: OnceLock::new() }
     }
 
     /// The frame for connections that speak `wire`.

@@ -34,11 +34,8 @@ pub async fn say_goodbye(mut connection: Connection, why: Disconnect) {
 
 async fn write_all(outlet: &Outlet, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() || outlet.holds_back() {
-        let attempt = if bytes.is_empty() {
-            outlet.try_flush().map(|()| 0)
-        } else {
-            outlet.try_write(bytes)
-        };
+        let attempt =
+            if bytes.is_empty() { outlet.try_flush().map(|()| 0) } else { outlet.try_write(bytes) };
         match attempt {
             Ok(taken) => bytes = &bytes[taken..],
             Err(error) if error.kind() == ErrorKind::WouldBlock => outlet.writable().await?,

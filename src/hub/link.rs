@@ -35,8 +35,7 @@ impl Link {
 
     /// How messages of this connection are framed.
     pub fn wire(&self) -> Wire {
-        self.with(|connection| connection.wire)
-            .unwrap_or(Wire::WebSocket)
+        self.with(|connection| connection.wire).unwrap_or(Wire::WebSocket)
     }
 
     /// Queues a frame; it is written with all else that this tick brings.
@@ -129,15 +128,12 @@ impl Link {
         if state.connection(self.key).is_none() {
             return false;
         }
-        state
-            .channels
-            .is_member(channel, &state.connections[self.key.slot as usize])
+        state.channels.is_member(channel, &state.connections[self.key.slot as usize])
     }
 
     /// How many channels the connection is subscribed to.
     pub fn subscriptions(&self) -> usize {
-        self.with(|connection| connection.memberships.len())
-            .unwrap_or(0)
+        self.with(|connection| connection.memberships.len()).unwrap_or(0)
     }
 
     /// The registry of the node.

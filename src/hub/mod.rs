@@ -4,6 +4,7 @@
 //! shard once, is encoded once, and every dirty connection is written to once a
 //! tick. Databases are never waited for on these threads.
 
+mod closing;
 pub mod codec;
 mod connection;
 mod frames;
@@ -92,26 +93,18 @@ impl Hub {
         for number in 0..count {
             let (sender, inbox) = mpsc::channel(options.shard_queue_max);
             let (options, registry) = (options.clone(), Arc::clone(&registry));
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            thread::Builder::new()
-                .name(format!("shard-{number}"))
-                .spawn(move || {
-                    let local = LocalSet::new();
-                    local.block_on(&runtime, async {
-                        Shard::new(number, options, registry).run(inbox).await;
-                    });
-                    // Last words of connections that were closed just now.
-                    runtime.block_on(local);
-                })?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+                let local = LocalSet::new();
+                local.block_on(&runtime, async {
+                    Shard::new(number, options, registry).run(inbox).await;
+                });
+                // Last words of connections that were closed just now.
+                runtime.block_on(local);
+            })?;
             shards.push(sender);
         }
-        Ok(Self {
-            shards,
-            registry,
-            next: std::sync::atomic::AtomicUsize::new(0),
-        })
+        Ok(Self { shards, registry, next: std::sync::atomic::AtomicUsize::new(0) })
     }
 
     /// Hands a connection to a shard, which has `converse` build the
@@ -151,9 +144,7 @@ impl Hub {
         for (number, shard) in self.shards.iter().enumerate() {
             if wanted >> number & 1 == 1 {
                 // A shard that has stopped has no subscribers.
-                let _ = shard
-                    .send(shard::Message::Deliver(Arc::clone(&broadcast)))
-                    .await;
+                let _ = shard.send(shard::Message::Deliver(Arc::clone(&broadcast))).await;
             }
         }
         true
@@ -163,9 +154,7 @@ impl Hub {
     /// something, so that it recovers.
     pub async fn invalidate(&self, channel: &ChannelName) {
         for shard in &self.shards {
-            let _ = shard
-                .send(shard::Message::Invalidate(channel.clone()))
-                .await;
+            let _ = shard.send(shard::Message::Invalidate(channel.clone())).await;
         }
     }
 

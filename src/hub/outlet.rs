@@ -169,9 +169,7 @@ fn read_tls(
 fn write_tls(socket: &TcpStream, tls: &mut ServerConnection, bytes: &[u8]) -> io::Result<usize> {
     // Nothing new is encrypted before the last record is out, so what TLS holds stays bounded.
     flush_tls(socket, tls)?;
-    let taken = tls
-        .writer()
-        .write(&bytes[..bytes.len().min(TLS_RECORD_BYTES)])?;
+    let taken = tls.writer().write(&bytes[..bytes.len().min(TLS_RECORD_BYTES)])?;
     match flush_tls(socket, tls) {
         Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
         _ => Ok(taken),

@@ -58,13 +58,7 @@ pub(super) async fn converse<C: Conversation>(
     let mut decoder = Decoder::new();
     let mut heard = match head.is_empty() {
         true => Heard::Nothing,
-        false => listen(
-            &shard,
-            &link,
-            &mut decoder,
-            &mut head.to_vec(),
-            &mut conversation,
-        ),
+        false => listen(&shard, &link, &mut decoder, &mut head.to_vec(), &mut conversation),
     };
     loop {
         if conversation.is_busy() {
@@ -85,13 +79,9 @@ pub(super) async fn converse<C: Conversation>(
         let scratch = &mut **shard.scratch.borrow_mut();
         heard = match outlet.try_read(scratch) {
             Ok(0) => Heard::End,
-            Ok(count) => listen(
-                &shard,
-                &link,
-                &mut decoder,
-                &mut scratch[..count],
-                &mut conversation,
-            ),
+            Ok(count) => {
+                listen(&shard, &link, &mut decoder, &mut scratch[..count], &mut conversation)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Heard::Nothing,
             Err(_) => Heard::End,
         };
@@ -107,27 +97,22 @@ fn listen<C: Conversation>(
 ) -> Heard {
     let mut heard = Heard::Nothing;
     let outcome =
-        decoder.feed(
-            bytes,
-            shard.options.message_size_limit,
-            &mut |incoming| match incoming {
-                Incoming::Text(text) => conversation.hear(Message::Text(text)),
-                Incoming::Binary(bytes) => conversation.hear(Message::Binary(bytes)),
-                Incoming::Ping(payload) => {
-                    link.send(codec::encode_frame(OpCode::Control(Control::Pong), payload));
-                }
-                Incoming::Pong(_) => {}
-                Incoming::Close(Some((code, _))) => {
-                    heard = Heard::Close(Disconnect { code, reason: "" })
-                }
-                Incoming::Close(None) => heard = Heard::Close(Disconnect::NORMAL),
-            },
-        );
+        decoder.feed(bytes, shard.options.message_size_limit, &mut |incoming| match incoming {
+            Incoming::Text(text) => conversation.hear(Message::Text(text)),
+            Incoming::Binary(bytes) => conversation.hear(Message::Binary(bytes)),
+            Incoming::Ping(payload) => {
+                link.send(codec::encode_frame(OpCode::Control(Control::Pong), payload));
+            }
+            Incoming::Pong(_) => {}
+            Incoming::Close(Some((code, _))) => {
+                heard = Heard::Close(Disconnect { code, reason: "" })
+            }
+            Incoming::Close(None) => heard = Heard::Close(Disconnect::NORMAL),
+        });
     match outcome {
         Ok(()) => heard,
-        Err(violation) => Heard::Close(Disconnect {
-            code: violation.close_code,
-            reason: violation.reason,
-        }),
+        Err(violation) => {
+            Heard::Close(Disconnect { code: violation.close_code, reason: violation.reason })
+        }
     }
 }

@@ -60,37 +60,24 @@ impl Registry {
     /// A registry for `shards` shards; broker calls run on `io`.
     pub fn new(shards: usize, broker: Arc<dyn Broker>, io: Handle) -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::new(())).collect();
-        Self {
-            interests: DashMap::default(),
-            stripes,
-            broker,
-            io,
-            shards,
-        }
+        Self { interests: DashMap::default(), stripes, broker, io, shards }
     }
 
     /// Counts one subscription of `shard`. Deliveries are sure only once
     /// [`Registry::confirm`] has returned.
     pub fn enter(&self, channel: &ChannelName, shard: usize) {
-        let mut interest = self
-            .interests
-            .entry(channel.clone())
-            .or_insert_with(|| Interest {
-                counts: vec![0; self.shards].into(),
-                confirmed: false,
-                top: None,
-            });
+        let mut interest = self.interests.entry(channel.clone()).or_insert_with(|| Interest {
+            counts: vec![0; self.shards].into(),
+            confirmed: false,
+            top: None,
+        });
         interest.counts[shard] += 1;
     }
 
     /// Waits until the broker delivers the channel here: nothing published
     /// after this returned is missed by those who entered before.
     pub async fn confirm(&self, channel: &ChannelName) -> Result<(), StoreError> {
-        let confirmed = || {
-            self.interests
-                .get(channel)
-                .is_some_and(|interest| interest.confirmed)
-        };
+        let confirmed = || self.interests.get(channel).is_some_and(|interest| interest.confirmed);
         if confirmed() {
             return Ok(());
         }
@@ -115,8 +102,7 @@ impl Registry {
         drop(interest);
         if abandoned {
             let registry = Arc::clone(self);
-            self.io
-                .spawn(async move { registry.abandon(&channel).await });
+            self.io.spawn(async move { registry.abandon(&channel).await });
         }
     }
 
@@ -144,10 +130,7 @@ impl Registry {
             Some(top) if offset == top.offset + 1 => Arrival::Next,
             Some(top) => Arrival::Gap(top.offset),
         };
-        interest.top = Some(StreamPosition {
-            epoch: epoch.clone(),
-            offset,
-        });
+        interest.top = Some(StreamPosition { epoch: epoch.clone(), offset });
         arrival
     }
 
@@ -155,14 +138,7 @@ impl Registry {
     pub fn shards_of(&self, channel: &ChannelName) -> Option<u64> {
         let interest = self.interests.get(channel)?;
         let wanted = |(shard, count): (usize, &u32)| u64::from(*count > 0) << shard;
-        Some(
-            interest
-                .counts
-                .iter()
-                .enumerate()
-                .map(wanted)
-                .fold(0, |set, bit| set | bit),
-        )
+        Some(interest.counts.iter().enumerate().map(wanted).fold(0, |set, bit| set | bit))
     }
 
     /// The number of channels that the node is subscribed to.
@@ -184,8 +160,7 @@ impl Registry {
             // Deliveries that nobody wants are dropped where they arrive.
             tracing::warn!(%channel, %error, "could not unsubscribe from the broker");
         }
-        self.interests
-            .remove_if(channel, |_, interest| interest.is_empty());
+        self.interests.remove_if(channel, |_, interest| interest.is_empty());
     }
 
     fn stripe(&self, channel: &ChannelName) -> &Mutex<()> {

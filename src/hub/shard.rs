@@ -12,12 +12,11 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::HubOptions;
 use super::connection::{Connection, Key, Owner};
 use super::frames::{Broadcast, Wire};
-use super::linger;
 use super::outlet::Outlet;
 use super::registry::Registry;
 use super::subscribers::Channels;
 use super::wheel::Wheel;
-use crate::client_protocol::codes::{Disconnect, Unsubscribed};
+use crate::client_protocol::codes::Disconnect;
 use crate::domain::channel::ChannelName;
 
 /// What other threads ask of a shard.
@@ -80,9 +79,7 @@ impl Ticks {
 
 /// A duration in ticks, at least one.
 pub(super) fn ticks_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis() / TICK.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1)
+    u64::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// A shard. Shared only within its thread.
@@ -114,9 +111,7 @@ pub struct State {
 impl State {
     /// The connection that `key` names, if it is still there.
     pub(super) fn connection(&mut self, key: Key) -> Option<&mut Connection> {
-        self.connections
-            .get_mut(key.slot as usize)
-            .filter(|c| c.serial == key.serial)
+        self.connections.get_mut(key.slot as usize).filter(|c| c.serial == key.serial)
     }
 }
 
@@ -184,10 +179,7 @@ impl Shard {
                 let state = self.state.borrow();
                 let connections = state.connections.len() as u64;
                 // Whoever asked may have stopped waiting.
-                let _ = report.send(ShardStats {
-                    connections,
-                    ..state.stats
-                });
+                let _ = report.send(ShardStats { connections, ..state.stats });
             }
             Message::Stop(_) => {}
         }
@@ -200,10 +192,8 @@ impl Shard {
         let mut connection = Connection::new(outlet, wire, state.next_serial);
         let ends_at = state.wheel.now() + self.ticks.stale_close_delay;
         connection.ends_at = Some(ends_at);
-        let key = Key {
-            slot: state.connections.insert(connection) as u32,
-            serial: state.next_serial,
-        };
+        let key =
+            Key { slot: state.connections.insert(connection) as u32, serial: state.next_serial };
         state.wake_at(key, ends_at);
         key
     }
@@ -251,21 +241,12 @@ impl Shard {
     fn deliver(self: &Rc<Self>, broadcast: &Arc<Broadcast>) {
         let mut over = Vec::new();
         {
-            let State {
-                connections,
-                channels,
-                dirty,
-                spare,
-                stats,
-                ..
-            } = &mut *self.state.borrow_mut();
+            let State { connections, channels, dirty, spare, stats, .. } =
+                &mut *self.state.borrow_mut();
             let max = self.options.recovery_buffer_max_publications;
             channels.deliver(broadcast, max, connections, spare, |slot, connection| {
                 stats.deliveries += 1;
-                let key = Key {
-                    slot,
-                    serial: connection.serial,
-                };
+                let key = Key { slot, serial: connection.serial };
                 if !connection.dirty && connection.blocked_since.is_none() {
                     connection.dirty = true;
                     stats.dirtied += 1;
@@ -287,128 +268,10 @@ impl Shard {
     fn relieve(self: &Rc<Self>, key: Key) {
         self.flush(key);
         let max = self.options.queue_max_bytes;
-        let slow = self
-            .state
-            .borrow_mut()
-            .connection(key)
-            .is_some_and(|c| c.pending_bytes > max);
+        let slow = self.state.borrow_mut().connection(key).is_some_and(|c| c.pending_bytes > max);
         if slow {
             self.state.borrow_mut().stats.slow += 1;
             self.close(key, Disconnect::SLOW);
-        }
-    }
-
-    /// Subscribers of a channel may have missed something: each is told, so
-    /// that it subscribes again and recovers.
-    fn invalidate(self: &Rc<Self>, channel: &ChannelName) {
-        let members: Vec<_> = {
-            let state = self.state.borrow();
-            let key = |slot: u32| {
-                let connection = state.connections.get(slot as usize)?;
-                Some((
-                    Key {
-                        slot,
-                        serial: connection.serial,
-                    },
-                    connection.wire,
-                ))
-            };
-            state
-                .channels
-                .members(channel)
-                .into_iter()
-                .filter_map(key)
-                .collect()
-        };
-        let server_side = channel.namespace() == Some("notifications");
-        for (key, wire) in members {
-            if server_side {
-                self.close(key, Disconnect::INSUFFICIENT_STATE);
-            } else if self.leave(key, channel) {
-                self.send(
-                    key,
-                    wire.unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE),
-                );
-            }
-        }
-    }
-
-    /// Ends one subscription; false if there is none.
-    pub(super) fn leave(&self, key: Key, channel: &ChannelName) -> bool {
-        let left = {
-            let state = &mut *self.state.borrow_mut();
-            state.connection(key).is_some() && {
-                let State {
-                    connections,
-                    channels,
-                    ..
-                } = state;
-                channels.leave(channel, key, connections)
-            }
-        };
-        if left {
-            self.registry.leave(channel.clone(), self.number);
-        }
-        left
-    }
-
-    fn close_owned(self: &Rc<Self>, owner: Owner, why: Disconnect) {
-        let owned: Vec<_> = {
-            let state = self.state.borrow();
-            let matches = |c: &Connection| match owner.session {
-                0 => c.owner.user == owner.user,
-                session => c.owner.session == session,
-            };
-            let key = |(slot, c): (usize, &Connection)| Key {
-                slot: slot as u32,
-                serial: c.serial,
-            };
-            state
-                .connections
-                .iter()
-                .filter(|(_, c)| matches(c))
-                .map(key)
-                .collect()
-        };
-        for key in owned {
-            self.close(key, why);
-        }
-    }
-
-    /// Takes a connection out of the shard and lets it end in peace. Everything
-    /// that belongs to it is gone when this returns.
-    pub(super) fn close(&self, key: Key, why: Disconnect) {
-        let (connection, channels) = {
-            let state = &mut *self.state.borrow_mut();
-            if state.connection(key).is_none() {
-                return;
-            }
-            let channels = state.channels.leave_all(key, &mut state.connections);
-            (state.connections.remove(key.slot as usize), channels)
-        };
-        for channel in channels {
-            self.registry.leave(channel, self.number);
-        }
-        if let Some(reader) = &connection.reader {
-            reader.abort();
-        }
-        if why != Disconnect::CONNECTION_CLOSED {
-            tokio::task::spawn_local(linger::say_goodbye(connection, why));
-        }
-    }
-
-    fn stop(self: &Rc<Self>) {
-        let keys: Vec<_> = {
-            let state = self.state.borrow();
-            let key = |(slot, c): (usize, &Connection)| Key {
-                slot: slot as u32,
-                serial: c.serial,
-            };
-            state.connections.iter().map(key).collect()
-        };
-        for key in keys {
-            self.flush(key);
-            self.close(key, Disconnect::SHUTDOWN);
         }
     }
 }

@@ -49,25 +49,14 @@ impl Channels {
     /// is subscribed already.
     pub fn begin(&mut self, name: &ChannelName, key: Key, connection: &mut Connection) -> bool {
         let index = *self.by_name.entry(name.clone()).or_insert_with(|| {
-            let channel = Channel {
-                name: name.clone(),
-                live: Vec::new(),
-                joining: Vec::new(),
-            };
+            let channel = Channel { name: name.clone(), live: Vec::new(), joining: Vec::new() };
             self.table.insert(channel) as u32
         });
         if connection.memberships.iter().any(|m| m.channel == index) {
             return false;
         }
-        connection.memberships.push(Membership {
-            channel: index,
-            place: JOINING,
-        });
-        let joining = Joining {
-            slot: key.slot,
-            buffer: Vec::new(),
-            overflowed: false,
-        };
+        connection.memberships.push(Membership { channel: index, place: JOINING });
+        let joining = Joining { slot: key.slot, buffer: Vec::new(), overflowed: false };
         self.table[index as usize].joining.push(joining);
         true
     }
@@ -84,10 +73,7 @@ impl Channels {
         if std::mem::take(&mut channel.joining[place].overflowed) {
             return Joined::Behind;
         }
-        let Some(membership) = connection
-            .memberships
-            .iter_mut()
-            .find(|m| m.channel == index)
+        let Some(membership) = connection.memberships.iter_mut().find(|m| m.channel == index)
         else {
             return Joined::Gone;
         };
@@ -135,12 +121,7 @@ impl Channels {
             return Vec::new();
         };
         let channel = &self.table[index as usize];
-        channel
-            .live
-            .iter()
-            .copied()
-            .chain(channel.joining.iter().map(|j| j.slot))
-            .collect()
+        channel.live.iter().copied().chain(channel.joining.iter().map(|j| j.slot)).collect()
     }
 
     /// Queues a broadcast for every subscriber and calls `queued` for each live one.
@@ -180,9 +161,8 @@ impl Channels {
             channel.live.swap_remove(membership.place as usize);
             if let Some(moved) = channel.live.get(membership.place as usize) {
                 let memberships = &mut connections[*moved as usize].memberships;
-                if let Some(other) = memberships
-                    .iter_mut()
-                    .find(|m| m.channel == membership.channel)
+                if let Some(other) =
+                    memberships.iter_mut().find(|m| m.channel == membership.channel)
                 {
                     other.place = membership.place;
                 }

@@ -69,9 +69,7 @@ impl Shard {
                 Disconnect::STALE
             });
         }
-        let stuck_at = connection
-            .blocked_since
-            .map(|since| since + self.ticks.queue_max_age);
+        let stuck_at = connection.blocked_since.map(|since| since + self.ticks.queue_max_age);
         if stuck_at.is_some_and(|tick| tick <= now) {
             return Due::Close(Disconnect::SLOW);
         }

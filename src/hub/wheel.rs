@@ -14,10 +14,7 @@ const SLOTS: usize = 512;
 impl<T> Wheel<T> {
     /// An empty wheel at tick 0.
     pub fn new() -> Self {
-        Self {
-            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
-            now: 0,
-        }
+        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), now: 0 }
     }
 
     /// The current tick.

@@ -94,13 +94,7 @@ impl Shard {
 
 impl State {
     fn write(&mut self, key: Key) -> Flushed {
-        let Self {
-            connections,
-            spare,
-            joined,
-            stats,
-            ..
-        } = self;
+        let Self { connections, spare, joined, stats, .. } = self;
         let Some(connection) = connections.get_mut(key.slot as usize) else {
             return Flushed::Everything;
         };

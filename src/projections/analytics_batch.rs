@@ -28,13 +28,8 @@ impl Projection {
     /// Projects all that the log holds of `incarnation` so far; returns how many events.
     pub async fn project_all(&self, incarnation: Incarnation) -> Result<u64, StoreError> {
         let cursors = self.analytics.cursors().await?;
-        let known = cursors
-            .into_iter()
-            .find(|cursor| cursor.incarnation == incarnation);
-        let mut cursor = known.unwrap_or(LogCursor {
-            incarnation,
-            seq: 0,
-        });
+        let known = cursors.into_iter().find(|cursor| cursor.incarnation == incarnation);
+        let mut cursor = known.unwrap_or(LogCursor { incarnation, seq: 0 });
         let mut count = 0;
         loop {
             let batch = self.log.read_after(cursor, self.batch_max).await?;
@@ -57,9 +52,8 @@ impl Projection {
     ) {
         loop {
             // An error means that whoever could say so is gone, which is an end as well.
-            let last = tokio::time::timeout(interval, stopping.wait_for(|stop| *stop))
-                .await
-                .is_ok();
+            let last =
+                tokio::time::timeout(interval, stopping.wait_for(|stop| *stop)).await.is_ok();
             if let Err(error) = self.project_all(incarnation).await {
                 tracing::warn!(%error, "the projection waits for a store");
                 if !last {
@@ -78,10 +72,7 @@ impl Projection {
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             let Some(last) = part.last() else { continue };
-            let cursor = LogCursor {
-                incarnation: last.incarnation,
-                seq: last.seq,
-            };
+            let cursor = LogCursor { incarnation: last.incarnation, seq: last.seq };
             match self.analytics.project(part, cursor).await {
                 Ok(()) => {}
                 Err(error @ StoreError::Unavailable { .. }) => return Err(error),

@@ -53,10 +53,8 @@ impl CatchUp {
             let Some(last) = batch.last() else {
                 return Ok(count);
             };
-            let (_, records) = self
-                .publisher
-                .publish(batch.iter().map(|logged| &logged.event))
-                .await?;
+            let (_, records) =
+                self.publisher.publish(batch.iter().map(|logged| &logged.event)).await?;
             cursor.seq = last.seq;
             self.ledger.record(&records, cursor).await?;
             count += batch.len();
@@ -86,25 +84,17 @@ impl ContentSweep {
         commit: impl Fn(Event) -> F,
     ) -> Result<Timestamp, StoreError> {
         let until = self.clock.now().minus(self.min_age);
-        let (mut after, before) = (
-            EventId::from_parts(since, [0; 10]),
-            EventId::from_parts(until, [0; 10]),
-        );
+        let (mut after, before) =
+            (EventId::from_parts(since, [0; 10]), EventId::from_parts(until, [0; 10]));
         loop {
-            let events = self
-                .content
-                .embedded_events(after, before, BATCH_MAX)
-                .await?;
+            let events = self.content.embedded_events(after, before, BATCH_MAX).await?;
             let Some(last) = events.last() else {
                 return Ok(until.minus(SWEEP_OVERLAP));
             };
             after = last.id;
             let ids: Vec<_> = events.iter().map(|event| event.id).collect();
             let missing = self.log.missing(&ids).await?;
-            for event in events
-                .into_iter()
-                .filter(|event| missing.contains(&event.id))
-            {
+            for event in events.into_iter().filter(|event| missing.contains(&event.id)) {
                 tracing::info!(event = %event.id, "an event was found in its document only");
                 if !commit(event).await {
                     return Ok(since);

@@ -39,20 +39,13 @@ impl Health {
     /// How each store is, all asked at once. The broker lives in this process,
     /// so that it answers is proven by this code running.
     pub async fn check(&self) -> [StoreHealth; 4] {
-        let cursor = LogCursor {
-            incarnation: self.incarnation,
-            seq: 0,
-        };
+        let cursor = LogCursor { incarnation: self.incarnation, seq: 0 };
         let (mysql, mongodb, postgresql) = tokio::join!(
             probe("mysql", self.accounts.user(UserId(0))),
             probe("mongodb", self.log.read_after(cursor, 1)),
             probe("postgresql", self.analytics.cursors()),
         );
-        let redis = StoreHealth {
-            service: "redis",
-            latency: Duration::ZERO,
-            error: None,
-        };
+        let redis = StoreHealth { service: "redis", latency: Duration::ZERO, error: None };
         [mysql, postgresql, mongodb, redis]
     }
 }
@@ -67,9 +60,5 @@ async fn probe<T>(
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("no answer in time".to_owned()),
     };
-    StoreHealth {
-        service,
-        latency: asked_at.elapsed(),
-        error,
-    }
+    StoreHealth { service, latency: asked_at.elapsed(), error }
 }

@@ -28,8 +28,7 @@ impl Posts {
         let post = self.content.post(id).await?;
         let visible =
             |post: &Post| post.status != PostStatus::Draft || Some(post.author.id) == caller;
-        post.filter(visible)
-            .ok_or_else(|| Problem::not_found("post"))
+        post.filter(visible).ok_or_else(|| Problem::not_found("post"))
     }
 
     /// Posts that match, newest first. Without a status those that are
@@ -47,10 +46,7 @@ impl Posts {
             match caller.filter(|_| own) {
                 Some(caller) => filter.author = Some(caller),
                 None => {
-                    return Ok(Page {
-                        items: Vec::new(),
-                        next: None,
-                    });
+                    return Ok(Page { items: Vec::new(), next: None });
                 }
             }
         }

@@ -96,14 +96,10 @@ impl Recovery {
         };
         let page = match epoch {
             Some(epoch) if epoch == top.epoch => {
-                self.in_epoch(channel, options, retention, since.offset)
-                    .await?
+                self.in_epoch(channel, options, retention, since.offset).await?
             }
             Some(epoch) if epoch < top.epoch && options.recovers_from_log() => {
-                let since = StreamPosition {
-                    epoch,
-                    offset: since.offset,
-                };
+                let since = StreamPosition { epoch, offset: since.offset };
                 Some(self.across_epochs(channel, retention, since).await?)
             }
             _ => None,
@@ -119,15 +115,9 @@ impl Recovery {
         since: u64,
     ) -> Result<Option<RecoveredPage>, StoreError> {
         for _ in 0..RECORD_POLLS {
-            let page = self
-                .history(channel, retention, Some(since), self.limit.publications)
-                .await?;
-            let HistoryPage {
-                top,
-                seeded_through,
-                oldest,
-                publications,
-            } = page;
+            let page =
+                self.history(channel, retention, Some(since), self.limit.publications).await?;
+            let HistoryPage { top, seeded_through, oldest, publications } = page;
             if since > top.offset {
                 return Ok(None);
             }
@@ -137,14 +127,9 @@ impl Recovery {
             if !options.recovers_from_log() || since < seeded_through {
                 return Ok(None);
             }
-            let position = StreamPosition {
-                epoch: top.epoch.clone(),
-                offset: since,
-            };
-            let recorded = self
-                .ledger
-                .relayed_after(channel, &position, self.limit.publications)
-                .await?;
+            let position = StreamPosition { epoch: top.epoch.clone(), offset: since };
+            let recorded =
+                self.ledger.relayed_after(channel, &position, self.limit.publications).await?;
             let publications: Vec<_> = recorded.iter().map(with_offset).collect();
             if !publications.is_empty() {
                 return Ok(Some(RecoveredPage::within(top, since, publications)));
@@ -171,11 +156,7 @@ impl Recovery {
         let mut publications: Vec<_> = older.iter().map(without_offset).collect();
         if let Some(last) = older.last().filter(|_| older.len() == limit) {
             let position = last.position.clone();
-            return Ok(RecoveredPage {
-                position,
-                publications,
-                rest: Rest::InOlderEpochs,
-            });
+            return Ok(RecoveredPage { position, publications, rest: Rest::InOlderEpochs });
         }
         let room = limit - publications.len();
         let start = current.seeded_through;
@@ -187,10 +168,7 @@ impl Recovery {
         };
         let within = RecoveredPage::within(page.top, start, fresh);
         publications.extend(within.publications);
-        Ok(RecoveredPage {
-            publications,
-            ..within
-        })
+        Ok(RecoveredPage { publications, ..within })
     }
 
     async fn history(
@@ -201,15 +179,7 @@ impl Recovery {
         limit: usize,
     ) -> Result<HistoryPage, StoreError> {
         self.broker
-            .history(
-                channel,
-                retention,
-                &HistoryQuery {
-                    since,
-                    limit,
-                    reverse: false,
-                },
-            )
+            .history(channel, retention, &HistoryQuery { since, limit, reverse: false })
             .await
     }
 }
@@ -217,19 +187,8 @@ impl Recovery {
 impl RecoveredPage {
     fn within(top: StreamPosition, since: u64, publications: Vec<Publication>) -> Self {
         let offset = publications.last().map_or(since, |last| last.offset);
-        let rest = if offset < top.offset {
-            Rest::InEpoch
-        } else {
-            Rest::Nothing
-        };
-        Self {
-            position: StreamPosition {
-                epoch: top.epoch,
-                offset,
-            },
-            publications,
-            rest,
-        }
+        let rest = if offset < top.offset { Rest::InEpoch } else { Rest::Nothing };
+        Self { position: StreamPosition { epoch: top.epoch, offset }, publications, rest }
     }
 
     /// Drops publications from the end until the page has at most `bytes`, but
@@ -240,12 +199,7 @@ impl RecoveredPage {
             total += publication.body.data.get().len();
             total <= bytes
         };
-        let whole = self
-            .publications
-            .iter()
-            .map(fits)
-            .take_while(|fits| *fits)
-            .count();
+        let whole = self.publications.iter().map(fits).take_while(|fits| *fits).count();
         let keep = self
             .publications
             .iter()
@@ -265,11 +219,7 @@ impl RecoveredPage {
 
 fn with_offset(relayed: &RelayedEvent) -> Publication {
     let body = announcement::body_of(&relayed.event);
-    Publication {
-        offset: relayed.position.offset,
-        event: Some(relayed.event.id),
-        body,
-    }
+    Publication { offset: relayed.position.offset, event: Some(relayed.event.id), body }
 }
 
 fn without_offset(relayed: &RelayedEvent) -> Publication {

@@ -20,11 +20,7 @@ pub struct Inbound {
 impl Inbound {
     /// An inbound relay that serves `hub`.
     pub fn new(hub: Arc<Hub>, broker: Arc<dyn Broker>, namespaces: Arc<Namespaces>) -> Self {
-        Self {
-            hub,
-            broker,
-            namespaces,
-        }
+        Self { hub, broker, namespaces }
     }
 
     /// Serves until the broker is gone.
@@ -45,26 +41,13 @@ impl Inbound {
     async fn fill(&self, since: u64, delivery: Delivery) {
         let missing = delivery.publication.offset - since - 1;
         tracing::debug!(channel = %delivery.channel, missing, "publications did not arrive");
-        let retention = self
-            .namespaces
-            .options(&delivery.channel)
-            .and_then(Retention::of);
+        let retention = self.namespaces.options(&delivery.channel).and_then(Retention::of);
         let Some(retention) = retention else {
             return self.hub.invalidate(&delivery.channel).await;
         };
-        let limit = usize::try_from(missing)
-            .unwrap_or(usize::MAX)
-            .min(retention.size);
-        let query = HistoryQuery {
-            since: Some(since),
-            limit,
-            reverse: false,
-        };
-        let page = match self
-            .broker
-            .history(&delivery.channel, retention, &query)
-            .await
-        {
+        let limit = usize::try_from(missing).unwrap_or(usize::MAX).min(retention.size);
+        let query = HistoryQuery { since: Some(since), limit, reverse: false };
+        let page = match self.broker.history(&delivery.channel, retention, &query).await {
             Ok(page) if Some(&page.top.epoch) == delivery.epoch.as_ref() => page,
             Ok(_) => return self.hub.invalidate(&delivery.channel).await,
             Err(error) => {
@@ -72,23 +55,14 @@ impl Inbound {
                 return self.hub.invalidate(&delivery.channel).await;
             }
         };
-        let whole = page
-            .publications
-            .first()
-            .is_some_and(|first| first.offset == since + 1)
+        let whole = page.publications.first().is_some_and(|first| first.offset == since + 1)
             && page.publications.len() as u64 == missing;
         if !whole {
             return self.hub.invalidate(&delivery.channel).await;
         }
         for publication in page.publications {
             let (channel, epoch) = (delivery.channel.clone(), delivery.epoch.clone());
-            self.hub
-                .deliver(Delivery {
-                    channel,
-                    epoch,
-                    publication,
-                })
-                .await;
+            self.hub.deliver(Delivery { channel, epoch, publication }).await;
         }
         self.hub.deliver(delivery).await;
     }

@@ -80,19 +80,12 @@ impl Publisher {
             let body = announcement::body_of(event);
             batch.extend(channels.into_iter().map(|channel| {
                 let retention = self.namespaces.options(&channel).and_then(Retention::of);
-                Outgoing {
-                    channel,
-                    event: Some(event.id),
-                    body: Arc::clone(&body),
-                    retention,
-                }
+                Outgoing { channel, event: Some(event.id), body: Arc::clone(&body), retention }
             }));
         }
         let mut places = self.broker.publish(&batch).await?.into_iter();
-        let positions: Vec<Positions> = counts
-            .into_iter()
-            .map(|count| places.by_ref().take(count).collect())
-            .collect();
+        let positions: Vec<Positions> =
+            counts.into_iter().map(|count| places.by_ref().take(count).collect()).collect();
         let records = batch.iter().zip(positions.iter().flatten());
         let records =
             records.filter_map(|(outgoing, position)| self.record(outgoing, position.as_ref()?));
@@ -172,8 +165,7 @@ impl OutboundRelay {
                 () = behind.notified() => {}
             }
             if self.queue.is_empty() {
-                self.read_from_log(self.committed.load(Ordering::Acquire))
-                    .await;
+                self.read_from_log(self.committed.load(Ordering::Acquire)).await;
             }
         }
     }
@@ -185,10 +177,8 @@ impl OutboundRelay {
                 self.read_from_log(next - 1).await;
             }
             // Up to the first event that does not follow its predecessor.
-            let run = (0..)
-                .zip(waiting.iter())
-                .take_while(|(i, one)| one.logged.seq == next + i)
-                .count();
+            let run =
+                (0..).zip(waiting.iter()).take_while(|(i, one)| one.logged.seq == next + i).count();
             let batch: Vec<_> = waiting.drain(..run).collect();
             let positions = self.relay(batch.iter().map(|one| &one.logged)).await;
             for (one, positions) in batch.into_iter().zip(positions) {
@@ -200,16 +190,10 @@ impl OutboundRelay {
 
     async fn read_from_log(&mut self, through: u64) {
         while self.relayed < through {
-            let cursor = LogCursor {
-                incarnation: self.incarnation,
-                seq: self.relayed,
-            };
+            let cursor = LogCursor { incarnation: self.incarnation, seq: self.relayed };
             match self.log.read_after(cursor, self.batch_max).await {
                 Ok(events) => {
-                    let end = events
-                        .iter()
-                        .take_while(|logged| logged.seq <= through)
-                        .count();
+                    let end = events.iter().take_while(|logged| logged.seq <= through).count();
                     if end == 0 {
                         // Numbers without an event: those were in the log already.
                         self.relayed = through;
@@ -233,11 +217,7 @@ impl OutboundRelay {
             return Vec::new();
         };
         let (positions, records) = loop {
-            match self
-                .publisher
-                .publish(events.clone().map(|logged| &logged.event))
-                .await
-            {
+            match self.publisher.publish(events.clone().map(|logged| &logged.event)).await {
                 Ok(done) => break done,
                 Err(error) => {
                     tracing::warn!(%error, "could not publish; trying again");
@@ -246,10 +226,7 @@ impl OutboundRelay {
             }
         };
         self.relayed = last.seq;
-        let cursor = LogCursor {
-            incarnation: self.incarnation,
-            seq: last.seq,
-        };
+        let cursor = LogCursor { incarnation: self.incarnation, seq: last.seq };
         // The recorder outlives the relay.
         let _ = self.recorder.send(Relayed { records, cursor }).await;
         positions

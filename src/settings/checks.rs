@@ -9,16 +9,10 @@ use super::fault::{Fault, overlap};
 /// All contradictions in `settings`, except where `known` already has a fault: there
 /// a default stands in for what was given, and contradicts by accident.
 pub(super) fn contradictions(settings: &Settings, known: &[Fault]) -> Vec<Fault> {
-    let mut checks = Checks {
-        known,
-        found: Vec::new(),
-    };
+    let mut checks = Checks { known, found: Vec::new() };
     checks.client(settings);
     checks.tls(settings);
-    checks.options(
-        "channel.without_namespace",
-        &settings.channel.without_namespace,
-    );
+    checks.options("channel.without_namespace", &settings.channel.without_namespace);
     for (index, namespace) in settings.channel.namespaces.iter().enumerate() {
         let key = format!("channel.namespaces[{index}]");
         let earlier = &settings.channel.namespaces[..index];
@@ -55,10 +49,9 @@ impl Checks<'_> {
     fn tls(&mut self, settings: &Settings) {
         let tls = &settings.http_server.tls;
         let enabled = "http_server.tls.enabled";
-        for (key, file) in [
-            ("http_server.tls.cert_pem", &tls.cert_pem),
-            ("http_server.tls.key_pem", &tls.key_pem),
-        ] {
+        for (key, file) in
+            [("http_server.tls.cert_pem", &tls.cert_pem), ("http_server.tls.key_pem", &tls.key_pem)]
+        {
             self.require(
                 &[key, enabled],
                 !tls.enabled || !file.as_os_str().is_empty(),

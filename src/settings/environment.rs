@@ -44,10 +44,7 @@ fn attribute(fault: &mut Fault, variable: &str) {
 /// Reads all settings in `variables`. Like in Centrifugo an empty one is as good as
 /// none, since that is what deployment templates make of an absent value.
 pub(super) fn read(variables: &[(String, String)], faults: &mut Vec<Fault>) -> Environment {
-    let mut settings: Vec<_> = variables
-        .iter()
-        .filter(|(name, _)| is_setting(name))
-        .collect();
+    let mut settings: Vec<_> = variables.iter().filter(|(name, _)| is_setting(name)).collect();
     // A table comes before what is set within it, so that the more specific one holds.
     settings.sort();
 
@@ -97,13 +94,12 @@ fn parse(variable: &str, path: &[String], value: &str) -> Result<Option<Value>, 
     };
     let wrong = |expected: &str| Fault::new(&key, format!("must be {expected}, not {value:?}"));
     let parsed = match &default {
-        Value::Bool(_) => parse_bool(value)
-            .map(Value::Bool)
-            .ok_or_else(|| wrong("true or false"))?,
-        Value::Number(_) => value
-            .parse::<i64>()
-            .map(Value::from)
-            .map_err(|_| wrong("a whole number"))?,
+        Value::Bool(_) => {
+            parse_bool(value).map(Value::Bool).ok_or_else(|| wrong("true or false"))?
+        }
+        Value::Number(_) => {
+            value.parse::<i64>().map(Value::from).map_err(|_| wrong("a whole number"))?
+        }
         Value::Array(_) if !schema::is_list_of_tables(&key) && !value.starts_with('[') => {
             value.split_whitespace().map(Value::from).collect()
         }
@@ -126,11 +122,7 @@ fn parse_bool(value: &str) -> Option<bool> {
 fn nest(path: &[String], value: Value) -> Map<String, Value> {
     let mut tree = Map::new();
     if let Some((name, rest)) = path.split_first() {
-        let inner = if rest.is_empty() {
-            value
-        } else {
-            Value::Object(nest(rest, value))
-        };
+        let inner = if rest.is_empty() { value } else { Value::Object(nest(rest, value)) };
         tree.insert(name.clone(), inner);
     }
     tree

@@ -14,10 +14,7 @@ pub struct Fault {
 impl Fault {
     /// The fault `problem` of `key`.
     pub(super) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            problem: problem.into(),
-        }
+        Self { key: key.into(), problem: problem.into() }
     }
 }
 
@@ -55,9 +52,7 @@ pub(super) fn overlap(one: &str, other: &str) -> bool {
 
 /// Whether `inner` is `outer` or something within it.
 pub(super) fn holds(outer: &str, inner: &str) -> bool {
-    inner
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The one of `known` that somebody who wrote `unknown` probably meant: the
@@ -119,17 +114,10 @@ mod tests {
 
     #[test]
     fn the_nearest_key_is_found_also_in_another_table() {
-        let known: Vec<String> = ["client.ping_interval", "http_api.key", "events.url"]
-            .map(str::to_owned)
-            .to_vec();
-        assert_eq!(
-            nearest("client_ping_interval", &known),
-            Some("client.ping_interval")
-        );
-        assert_eq!(
-            nearest("ping_interval", &known),
-            Some("client.ping_interval")
-        );
+        let known: Vec<String> =
+            ["client.ping_interval", "http_api.key", "events.url"].map(str::to_owned).to_vec();
+        assert_eq!(nearest("client_ping_interval", &known), Some("client.ping_interval"));
+        assert_eq!(nearest("ping_interval", &known), Some("client.ping_interval"));
         assert_eq!(nearest("http_api.ky", &known), Some("http_api.key"));
         assert_eq!(nearest("something.else", &known), None);
     }

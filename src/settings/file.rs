@@ -11,9 +11,7 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Fault> {
     let fault = |problem: String| Fault::new(path.display().to_string(), problem);
     let text =
         std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    let ending = path
-        .extension()
-        .map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     let tree =
         match ending.as_deref() {
             Some("json") => serde_json::from_str(&text)
@@ -34,10 +32,7 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Fault> {
 fn parse_toml(text: &str) -> Result<Value, String> {
     toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = 1 + text.as_bytes()[..start]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let line = 1 + text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count();
         format!("{} at line {line}", error.message().replace('\n', ", "))
     })
 }

@@ -35,15 +35,9 @@ const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3_600);
 
 /// Texts that must be one of a few.
 const CHOICES: [(&str, &[&str]); 3] = [
-    (
-        "log.level",
-        &["trace", "debug", "info", "warn", "error", "off"],
-    ),
+    ("log.level", &["trace", "debug", "info", "warn", "error", "off"]),
     ("log.format", &["pretty", "json"]),
-    (
-        "channel.without_namespace.history_recovery",
-        &["window", "log"],
-    ),
+    ("channel.without_namespace.history_recovery", &["window", "log"]),
 ];
 
 /// What kind of value this is, in words.
@@ -67,15 +61,11 @@ fn is_duration(text: &str) -> bool {
 
 /// Checks the number given for `key`.
 pub(super) fn check_number(key: &str, number: &Number) -> Result<(), String> {
-    let (_, least, greatest) = RANGES
-        .into_iter()
-        .find(|(ranged, ..)| *ranged == key)
-        .unwrap_or((key, 1, GREATEST));
+    let (_, least, greatest) =
+        RANGES.into_iter().find(|(ranged, ..)| *ranged == key).unwrap_or((key, 1, GREATEST));
     match number.as_u64() {
         Some(number) if (least..=greatest).contains(&number) => Ok(()),
-        _ => Err(format!(
-            "must be a whole number from {least} to {greatest}, not {number}"
-        )),
+        _ => Err(format!("must be a whole number from {least} to {greatest}, not {number}")),
     }
 }
 
@@ -89,10 +79,7 @@ pub(super) fn check_text(key: &str, default: &str, text: &str) -> Result<(), Str
             return Ok(());
         }
         let choices: Vec<String> = choices.iter().map(|c| format!("{c:?}")).collect();
-        return Err(format!(
-            "must be one of {}, not {text:?}",
-            choices.join(", ")
-        ));
+        return Err(format!("must be one of {}, not {text:?}", choices.join(", ")));
     }
     match key {
         "data_dir" if text.is_empty() => Err("must not be empty".to_owned()),

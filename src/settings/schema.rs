@@ -63,11 +63,7 @@ fn join(prefix: &str, name: &str) -> String {
     } else {
         format!("{name:?}")
     };
-    if prefix.is_empty() {
-        name
-    } else {
-        format!("{prefix}.{name}")
-    }
+    if prefix.is_empty() { name } else { format!("{prefix}.{name}") }
 }
 
 /// Lays `given` over `below`: tables are merged, everything else is replaced.
@@ -127,10 +123,7 @@ struct Place {
 
 impl Place {
     fn child(&self, name: &str) -> Self {
-        Self {
-            key: join(&self.key, name),
-            rules: join(&self.rules, name),
-        }
+        Self { key: join(&self.key, name), rules: join(&self.rules, name) }
     }
 }
 
@@ -211,17 +204,12 @@ impl Checker<'_> {
                     format!("{}[]", list.rules)
                 },
             };
-            self.value(&default, item, &at)
-                .unwrap_or_else(|| default.clone())
+            self.value(&default, item, &at).unwrap_or_else(|| default.clone())
         });
         checked.collect()
     }
 }
 
 fn wrong_kind(default: &Value, given: &Value) -> String {
-    format!(
-        "must be {}, not {}",
-        rules::kind(default),
-        rules::kind(given)
-    )
+    format!("must be {}, not {}", rules::kind(default), rules::kind(given))
 }

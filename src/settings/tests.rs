@@ -13,10 +13,7 @@ fn file(name: &str, text: &str) -> (tempfile::TempDir, Sources) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     std::fs::write(&path, text).unwrap();
-    let sources = Sources {
-        file: Some(path),
-        ..Sources::default()
-    };
+    let sources = Sources { file: Some(path), ..Sources::default() };
     (dir, sources)
 }
 
@@ -26,10 +23,7 @@ fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn load_environment(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    Settings::load(&Sources {
-        environment: environment(variables),
-        ..Sources::default()
-    })
+    Settings::load(&Sources { environment: environment(variables), ..Sources::default() })
 }
 
 fn load_toml(text: &str) -> Result<Settings, SettingsError> {
@@ -112,13 +106,9 @@ fn json_and_yaml_files_say_the_same_as_toml() {
                    "channel": {"namespaces": [{"name": "chat", "presence": true}]}}"#;
     let yaml = "client:\n  allowed_origins: [https://a.example]\n  ping_interval: 1m\n\
                 channel:\n  namespaces:\n    - name: chat\n      presence: true\n";
-    for (name, text) in [
-        ("s.toml", toml),
-        ("s.conf", toml),
-        ("s.json", json),
-        ("s.yaml", yaml),
-        ("s.YML", yaml),
-    ] {
+    for (name, text) in
+        [("s.toml", toml), ("s.conf", toml), ("s.json", json), ("s.yaml", yaml), ("s.YML", yaml)]
+    {
         let (_dir, sources) = file(name, text);
         let settings = Settings::load(&sources).unwrap();
         assert_eq!(settings.client.ping_interval.as_secs(), 60, "{name}");
@@ -212,18 +202,12 @@ fn every_fault_of_every_source_is_listed_at_once() {
 #[test]
 fn the_environment_gives_lists_and_tables_as_json_and_texts_by_spaces() {
     let settings = load_environment(&[
-        (
-            "CARILLON_CLIENT__ALLOWED_ORIGINS",
-            "https://a.example  https://b.example",
-        ),
+        ("CARILLON_CLIENT__ALLOWED_ORIGINS", "https://a.example  https://b.example"),
         (
             "CARILLON_CHANNEL__NAMESPACES",
             r#"[{"name": "ns1"}, {"name": "ns2", "history_size": 5, "history_ttl": "1m"}]"#,
         ),
-        (
-            "CARILLON_CHANNEL__WITHOUT_NAMESPACE",
-            r#"{"presence": true}"#,
-        ),
+        ("CARILLON_CHANNEL__WITHOUT_NAMESPACE", r#"{"presence": true}"#),
         ("CARILLON_CLIENT__INSECURE", "1"),
         ("CARILLON_HTTP_API__KEY", "hunter2"),
         ("CARILLON_HTTP_SERVER__PORT", ""),
@@ -233,10 +217,7 @@ fn the_environment_gives_lists_and_tables_as_json_and_texts_by_spaces() {
         ("PATH", "x"),
     ])
     .unwrap();
-    assert_eq!(
-        settings.client.allowed_origins,
-        ["https://a.example", "https://b.example"]
-    );
+    assert_eq!(settings.client.allowed_origins, ["https://a.example", "https://b.example"]);
     assert_eq!(settings.channel.namespaces[1].options.history_size, 5);
     assert!(settings.channel.without_namespace.presence);
     assert!(settings.client.insecure);
@@ -244,14 +225,9 @@ fn the_environment_gives_lists_and_tables_as_json_and_texts_by_spaces() {
     assert_eq!(settings.http_api.key.expose(), "hunter2");
     assert!(!format!("{settings:?}").contains("hunter2"));
 
-    let settings = load_environment(&[(
-        "CARILLON_CLIENT__ALLOWED_ORIGINS",
-        r#"["https://c.example"]"#,
-    )]);
-    assert_eq!(
-        settings.unwrap().client.allowed_origins,
-        ["https://c.example"]
-    );
+    let settings =
+        load_environment(&[("CARILLON_CLIENT__ALLOWED_ORIGINS", r#"["https://c.example"]"#)]);
+    assert_eq!(settings.unwrap().client.allowed_origins, ["https://c.example"]);
 }
 
 #[test]
@@ -355,10 +331,7 @@ fn namespaces_become_options_of_channels() {
     };
     assert_eq!(options("chat:1"), Some(&chat));
     assert_eq!(options("typing:1"), Some(&ChannelOptions::default()));
-    let without = ChannelOptions {
-        durable: true,
-        ..ChannelOptions::default()
-    };
+    let without = ChannelOptions { durable: true, ..ChannelOptions::default() };
     assert_eq!(options("lobby"), Some(&without));
     assert!(options("feed:all").is_some_and(|feed| feed.built_in));
     assert!(options("unknown:1").is_none());
@@ -375,9 +348,7 @@ fn a_listen_address_is_a_host_and_a_port() {
         let expected = expected.map(|(address, port): (&str, u16)| (address.to_owned(), port));
         assert_eq!(parse_listen(listen), expected);
     }
-    for listen in [
-        "", ":8000", "::1:8000", "[::1]", "[x]:1", "h:+1", "h:65536", "h h:1", "h:",
-    ] {
+    for listen in ["", ":8000", "::1:8000", "[::1]", "[x]:1", "h:+1", "h:65536", "h h:1", "h:"] {
         assert_eq!(parse_listen(listen), None, "{listen}");
     }
 }

@@ -121,15 +121,12 @@ pub(super) fn check_address(address: &str) -> Result<(), String> {
     if address.is_empty() {
         return Err("must not be empty; \"0.0.0.0\" or \"::\" listens on all addresses".to_owned());
     }
-    let is_name = address
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let is_name =
+        address.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     if is_name || address.parse::<std::net::Ipv6Addr>().is_ok() {
         return Ok(());
     }
-    Err(format!(
-        "must be an IP address or the name of a host without a port, not {address:?}"
-    ))
+    Err(format!("must be an IP address or the name of a host without a port, not {address:?}"))
 }
 
 #[cfg(test)]

@@ -15,10 +15,7 @@ pub(crate) struct Source {
 impl Source {
     /// A file by path and content.
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// The code, with comments and the content of texts blanked out; lines stay where they are.

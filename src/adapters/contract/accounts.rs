@@ -107,10 +107,7 @@ pub async fn of_racing_registrations_exactly_one_succeeds(factory: impl AsyncFnO
     let Subject { port, keep: _keep } = factory().await;
     let by_name = race(|n| {
         let port = port.clone();
-        async move {
-            port.register(&new_user(&format!("{n}@x.org"), "same"))
-                .await
-        }
+        async move { port.register(&new_user(&format!("{n}@x.org"), "same")).await }
     });
     let results = by_name.await;
     assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 1);
@@ -118,10 +115,7 @@ pub async fn of_racing_registrations_exactly_one_succeeds(factory: impl AsyncFnO
     assert_eq!(results.iter().filter(taken).count(), results.len() - 1);
     let by_email = race(|n| {
         let port = port.clone();
-        async move {
-            port.register(&new_user("same@x.org", &format!("n{n}")))
-                .await
-        }
+        async move { port.register(&new_user("same@x.org", &format!("n{n}"))).await }
     });
     let results = by_email.await;
     assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 1);
@@ -149,12 +143,7 @@ pub async fn a_session_is_found_until_it_expires(factory: impl AsyncFnOnce() -> 
     assert_eq!(found.session.expires_at, opened.expires_at);
     assert_eq!(found.session.user_agent, "agent");
     assert_eq!(found.session.ip, "192.0.2.1");
-    assert!(
-        port.session(&opened.token, at(1_000))
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(port.session(&opened.token, at(1_000)).await.unwrap().is_none());
     let unknown = TokenHash([9; 32]);
     assert!(port.session(&unknown, at(0)).await.unwrap().is_none());
 }
@@ -210,9 +199,7 @@ pub async fn a_ticket_stands_for_its_session_once(factory: impl AsyncFnOnce() ->
     port.open_session(&opened).await.unwrap();
     let (ticket, late) = (TokenHash([11; 32]), TokenHash([12; 32]));
     for ticket in [&ticket, &late] {
-        port.issue_ticket(ticket, &opened.token, at(30))
-            .await
-            .unwrap();
+        port.issue_ticket(ticket, &opened.token, at(30)).await.unwrap();
     }
     let taken = port.redeem_ticket(&ticket, at(29)).await.unwrap().unwrap();
     assert_eq!(taken.user, user);
@@ -251,9 +238,7 @@ pub async fn of_racing_redemptions_exactly_one_gets_the_session(
     let opened = session(user, 1);
     port.open_session(&opened).await.unwrap();
     let ticket = TokenHash([11; 32]);
-    port.issue_ticket(&ticket, &opened.token, at(30))
-        .await
-        .unwrap();
+    port.issue_ticket(&ticket, &opened.token, at(30)).await.unwrap();
     let attempts = race(|_| {
         let port = port.clone();
         async move { port.redeem_ticket(&ticket, at(1)).await.unwrap() }

@@ -27,18 +27,11 @@ type Factory = Subject<dyn Analytics>;
 
 /// Two publications and a post, numbered from 1.
 fn three() -> [LoggedEvent; 3] {
-    [
-        logged(1, 1, publication(1)),
-        logged(1, 2, posted(2, &post(1))),
-        logged(1, 3, publication(3)),
-    ]
+    [logged(1, 1, publication(1)), logged(1, 2, posted(2, &post(1))), logged(1, 3, publication(3))]
 }
 
 fn totals(published: u64, posts: u64) -> Vec<(String, u64)> {
-    vec![
-        ("channel.published".to_owned(), published),
-        ("post.published".to_owned(), posts),
-    ]
+    vec![("channel.published".to_owned(), published), ("post.published".to_owned(), posts)]
 }
 
 pub async fn events_are_counted_and_the_cursor_advances(factory: impl AsyncFnOnce() -> Factory) {

@@ -57,10 +57,7 @@ pub async fn creating_again_returns_what_is_stored(factory: impl AsyncFnOnce() -
         assert_eq!(retried.unwrap(), (first.clone(), event.clone()));
     }
     assert_eq!(port.post(first.id).await.unwrap(), Some(first));
-    let go = PostFilter {
-        tag: Some("go".into()),
-        ..PostFilter::default()
-    };
+    let go = PostFilter { tag: Some("go".into()), ..PostFilter::default() };
     assert_eq!(port.posts(&go, None, 9).await.unwrap(), []);
     let embedded = port.embedded_events(event_id(0), event_id(9), 9).await;
     assert_eq!(embedded.unwrap(), [event]);
@@ -102,8 +99,7 @@ pub async fn of_racing_creations_one_is_stored(factory: impl AsyncFnOnce() -> Fa
         async move {
             let mut post = post(100 + n);
             post.slug = "same".into();
-            port.create_post(&post, &posted(100 + u16::from(n), &post))
-                .await
+            port.create_post(&post, &posted(100 + u16::from(n), &post)).await
         }
     });
     let results = same_slug.await;
@@ -124,9 +120,7 @@ async fn eight_posts(port: &dyn Content) {
         if n >= 5 {
             post.tags.push("late".into());
         }
-        port.create_post(&post, &posted(n.into(), &post))
-            .await
-            .unwrap();
+        port.create_post(&post, &posted(n.into(), &post)).await.unwrap();
     }
 }
 
@@ -134,11 +128,7 @@ pub async fn lists_are_filtered_and_newest_first(factory: impl AsyncFnOnce() -> 
     let Subject { port, keep: _keep } = factory().await;
     eight_posts(&*port).await;
     let list = async |tag: Option<&str>, author: Option<i64>, status, before: Option<u8>, limit| {
-        let filter = PostFilter {
-            tag: tag.map(str::to_owned),
-            author: author.map(UserId),
-            status,
-        };
+        let filter = PostFilter { tag: tag.map(str::to_owned), author: author.map(UserId), status };
         let found = port.posts(&filter, before.map(post_id), limit).await;
         let ids = |post: &Post| -> PostId { post.id };
         found.unwrap().iter().map(ids).collect::<Vec<_>>()

@@ -29,9 +29,7 @@ pub(crate) use event_log_contract;
 
 fn batch(run: u8, numbers: std::ops::RangeInclusive<u16>) -> Vec<LoggedEvent> {
     let offset = u16::from(run) * 1_000;
-    numbers
-        .map(|n| logged(run, n.into(), publication(offset + n)))
-        .collect()
+    numbers.map(|n| logged(run, n.into(), publication(offset + n))).collect()
 }
 
 pub async fn what_was_appended_is_read_back_as_it_was(factory: impl AsyncFnOnce() -> Log) {
@@ -87,11 +85,8 @@ pub async fn an_event_that_is_there_keeps_its_first_place(factory: impl AsyncFnO
 
 pub async fn an_event_twice_in_a_batch_counts_once(factory: impl AsyncFnOnce() -> Log) {
     let log = factory().await;
-    let events = [
-        logged(1, 1, publication(1)),
-        logged(1, 2, publication(1)),
-        logged(1, 3, publication(3)),
-    ];
+    let events =
+        [logged(1, 1, publication(1)), logged(1, 2, publication(1)), logged(1, 3, publication(3))];
     log.events.append(&events).await.unwrap();
     let read = log.events.read_after(cursor(1, 0), 10).await.unwrap();
     assert_eq!(read, [events[0].clone(), events[2].clone()]);
@@ -115,16 +110,14 @@ pub async fn a_number_of_another_event_is_refused_and_loses_nothing(
 pub async fn incarnations_append_at_the_same_time(factory: impl AsyncFnOnce() -> Log) {
     let log = factory().await;
     let events = log.events.clone();
-    let append = race(
-        |run| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-            let events = events.clone();
-            Box::pin(async move {
-                for n in 1..=4 {
-                    events.append(&batch(run, n..=n)).await.unwrap();
-                }
-            })
-        },
-    );
+    let append = race(|run| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+        let events = events.clone();
+        Box::pin(async move {
+            for n in 1..=4 {
+                events.append(&batch(run, n..=n)).await.unwrap();
+            }
+        })
+    });
     append.await;
     for run in 0..super::RACERS {
         let read = log.events.read_after(cursor(run, 0), 10).await.unwrap();

@@ -32,25 +32,15 @@ const BODY: [u8; 32] = [1; 32];
 const OTHER_BODY: [u8; 32] = [2; 32];
 
 fn scope(key: &str) -> KeyScope {
-    KeyScope {
-        principal: "user:42".into(),
-        route: "POST /v1/posts".into(),
-        key: key.into(),
-    }
+    KeyScope { principal: "user:42".into(), route: "POST /v1/posts".into(), key: key.into() }
 }
 
 fn minted(n: u8) -> Minted {
-    Minted {
-        event: event_id(n.into()),
-        resource: format!("resource-{n}"),
-    }
+    Minted { event: event_id(n.into()), resource: format!("resource-{n}") }
 }
 
 fn answer(body: &[u8]) -> StoredAnswer {
-    StoredAnswer {
-        status: 201,
-        body: body.into(),
-    }
+    StoredAnswer { status: 201, body: body.into() }
 }
 
 /// Claims with a lease of 30 ms.
@@ -65,13 +55,9 @@ async fn claim_body(
     n: u8,
     now: Timestamp,
 ) -> Claim {
-    let lease = Lease {
-        holder: incarnation(n),
-        until: Timestamp::from_millis(now.as_millis() + 30),
-    };
-    keys.claim(&scope(key), body, &minted(n), lease, now)
-        .await
-        .unwrap()
+    let lease =
+        Lease { holder: incarnation(n), until: Timestamp::from_millis(now.as_millis() + 30) };
+    keys.claim(&scope(key), body, &minted(n), lease, now).await.unwrap()
 }
 
 pub async fn a_key_is_granted_once_then_in_progress_then_answered(
@@ -176,10 +162,7 @@ pub async fn of_racing_claims_exactly_one_is_granted(factory: impl AsyncFnOnce()
         async move { (n, claim(&*keys, "k", n, 0).await) }
     });
     let claims = claims.await;
-    let granted: Vec<_> = claims
-        .iter()
-        .filter(|(_, claim)| *claim != Claim::InProgress)
-        .collect();
+    let granted: Vec<_> = claims.iter().filter(|(_, claim)| *claim != Claim::InProgress).collect();
     let [(n, claim)] = granted[..] else {
         panic!("{granted:?} were granted");
     };
@@ -204,19 +187,10 @@ pub async fn of_racing_takeovers_exactly_one_is_granted(factory: impl AsyncFnOnc
 pub async fn keys_are_told_apart_by_principal_route_and_key(factory: impl AsyncFnOnce() -> Log) {
     let log = factory().await;
     let mut scopes = vec![scope("k"), scope("K")];
-    scopes.push(KeyScope {
-        principal: "api".into(),
-        ..scope("k")
-    });
-    scopes.push(KeyScope {
-        route: "POST /api/publish".into(),
-        ..scope("k")
-    });
+    scopes.push(KeyScope { principal: "api".into(), ..scope("k") });
+    scopes.push(KeyScope { route: "POST /api/publish".into(), ..scope("k") });
     for (n, scope) in (1..).zip(&scopes) {
-        let lease = Lease {
-            holder: incarnation(n),
-            until: at(30),
-        };
+        let lease = Lease { holder: incarnation(n), until: at(30) };
         let own = minted(n);
         let claim = log.keys.claim(scope, BODY, &own, lease, at(0)).await;
         assert_eq!(claim.unwrap(), Claim::Granted(own));

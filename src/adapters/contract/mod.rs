@@ -86,17 +86,11 @@ fn incarnation(n: u8) -> Incarnation {
 }
 
 fn cursor(run: u8, seq: u64) -> LogCursor {
-    LogCursor {
-        incarnation: incarnation(run),
-        seq,
-    }
+    LogCursor { incarnation: incarnation(run), seq }
 }
 
 fn actor() -> Actor {
-    Actor {
-        id: UserId(42),
-        username: "ada".into(),
-    }
+    Actor { id: UserId(42), username: "ada".into() }
 }
 
 /// A bare publication, decided `n` milliseconds after the beginning, with all that one can carry.
@@ -109,9 +103,7 @@ fn publication(n: u16) -> Event {
         fact: Fact::ChannelPublished(BarePublication {
             channels: vec![ChannelName::feed(), ChannelName::tag("rust")],
             // Spaces, a trailing zero and an escape tell whether a text is kept as it came.
-            data: json(&format!(
-                "{{ \"n\": {n}.50, \"s\": \"\\u00e9\\\"\\\\ 'x' 🦀\" }}"
-            )),
+            data: json(&format!("{{ \"n\": {n}.50, \"s\": \"\\u00e9\\\"\\\\ 'x' 🦀\" }}")),
             tags: [("k".to_owned(), "v".to_owned())].into(),
             info: Some(ClientInfo {
                 user: "42".into(),
@@ -124,15 +116,11 @@ fn publication(n: u16) -> Event {
 }
 
 fn logged(run: u8, seq: u64, event: Event) -> LoggedEvent {
-    LoggedEvent {
-        incarnation: incarnation(run),
-        seq,
-        event,
-    }
+    LoggedEvent { incarnation: incarnation(run), seq, event }
 }
 
 fn post_id(n: u8) -> PostId {
-    PostId::from_parts(at(i64::from(n) * 1000), [n; 8])
+    PostId::from_parts(at(i64::from(n) * 1000), u32::from(n), [n; 3])
 }
 
 fn post(n: u8) -> Post {
@@ -146,11 +134,7 @@ fn post(n: u8) -> Post {
         categories: vec!["Databases".into()],
         difficulty: None,
         status: PostStatus::Published,
-        author: Author {
-            id: UserId(42),
-            username: "ada".into(),
-            display_name: "Ada".into(),
-        },
+        author: Author { id: UserId(42), username: "ada".into(), display_name: "Ada".into() },
         counts: PostCounts::default(),
         reading_minutes: 1,
         metadata: Some(Json::from_string("{ \"x\": 1.0 }".into()).unwrap()),
@@ -167,10 +151,5 @@ fn posted(n: u16, post: &Post) -> Event {
         PostStatus::Draft => Fact::PostDrafted(Box::new(post.clone())),
         _ => Fact::PostPublished(Box::new(post.clone())),
     };
-    Event {
-        id: event_id(n),
-        actor: Some(actor()),
-        time: at(i64::from(n)),
-        fact,
-    }
+    Event { id: event_id(n), actor: Some(actor()), time: at(i64::from(n)), fact }
 }

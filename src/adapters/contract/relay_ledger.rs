@@ -29,25 +29,15 @@ macro_rules! relay_ledger_contract {
 pub(crate) use relay_ledger_contract;
 
 fn position(epoch: u64, offset: u64) -> StreamPosition {
-    StreamPosition {
-        epoch: Epoch::from_micros(epoch),
-        offset,
-    }
+    StreamPosition { epoch: Epoch::from_micros(epoch), offset }
 }
 
 fn relay(channel: &ChannelName, epoch: u64, offset: u64, event: EventId) -> RelayRecord {
-    RelayRecord {
-        channel: channel.clone(),
-        position: position(epoch, offset),
-        event,
-    }
+    RelayRecord { channel: channel.clone(), position: position(epoch, offset), event }
 }
 
 fn relayed(epoch: u64, offset: u64, event: Event) -> RelayedEvent {
-    RelayedEvent {
-        position: position(epoch, offset),
-        event,
-    }
+    RelayedEvent { position: position(epoch, offset), event }
 }
 
 /// A log with the events 1 to 9 of an open incarnation.
@@ -55,9 +45,7 @@ async fn filled(factory: impl AsyncFnOnce() -> Log) -> Log {
     let log = factory().await;
     let run = incarnation(1);
     log.ledger.open_incarnation(run, at(0)).await.unwrap();
-    let events: Vec<_> = (1..=9)
-        .map(|n| logged(1, n.into(), publication(n)))
-        .collect();
+    let events: Vec<_> = (1..=9).map(|n| logged(1, n.into(), publication(n))).collect();
     log.events.append(&events).await.unwrap();
     log
 }
@@ -132,10 +120,7 @@ pub async fn relays_are_read_by_epoch_then_offset_after_any_place(
     ];
     let after = async |epoch, offset, limit| {
         let since = position(epoch, offset);
-        log.ledger
-            .relayed_after(&feed, &since, limit)
-            .await
-            .unwrap()
+        log.ledger.relayed_after(&feed, &since, limit).await.unwrap()
     };
     assert_eq!(after(0, 0, 9).await, all);
     assert_eq!(after(3, 9, 9).await, all[1..]);
@@ -153,10 +138,7 @@ pub async fn a_record_that_is_there_stays_as_it_is(factory: impl AsyncFnOnce() -
     let feed = ChannelName::feed();
     let first = [relay(&feed, 1, 1, event_id(1))];
     log.ledger.record(&first, cursor(1, 1)).await.unwrap();
-    let again = [
-        relay(&feed, 1, 1, event_id(2)),
-        relay(&feed, 1, 2, event_id(2)),
-    ];
+    let again = [relay(&feed, 1, 1, event_id(2)), relay(&feed, 1, 2, event_id(2))];
     log.ledger.record(&again, cursor(1, 2)).await.unwrap();
     let after = log.ledger.relayed_after(&feed, &position(0, 0), 9).await;
     let expected = [relayed(1, 1, publication(1)), relayed(1, 2, publication(2))];

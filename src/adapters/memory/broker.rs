@@ -75,25 +75,17 @@ impl MemoryBroker {
             None => Vec::new(),
             Some(_) => {
                 let not_before = now.minus(retention.ttl);
-                self.ledger
-                    .latest_relayed(channel, not_before, retention.size)
-                    .await?
+                self.ledger.latest_relayed(channel, not_before, retention.size).await?
             }
         };
         // Epochs must sort in the order in which they began, even if the clock was set back.
-        let floor = self
-            .last_epoch
-            .as_ref()
-            .map_or(0, |epoch| epoch.micros() + 1);
+        let floor = self.last_epoch.as_ref().map_or(0, |epoch| epoch.micros() + 1);
         let micros = u64::try_from(now.as_millis()).unwrap_or(0) * 1_000;
         let mut stream = Stream::new(Epoch::from_micros(micros.max(floor)), retention);
         for relayed in past {
             let body = announcement::body_of(&relayed.event);
-            let publication = Publication {
-                offset: stream.top + 1,
-                event: Some(relayed.event.id),
-                body,
-            };
+            let publication =
+                Publication { offset: stream.top + 1, event: Some(relayed.event.id), body };
             stream.push(publication, relayed.event.time);
         }
         stream.seeded_through = stream.top;
@@ -110,18 +102,11 @@ impl MemoryBroker {
         // The place in the queue is taken first, so that offsets are queued in
         // their order without waiting under the stream's lock.
         let place = self.sink.reserve().await.map_err(|_| stopped())?;
-        let mut publication = Publication {
-            offset: 0,
-            event: outgoing.event,
-            body: Arc::clone(&outgoing.body),
-        };
+        let mut publication =
+            Publication { offset: 0, event: outgoing.event, body: Arc::clone(&outgoing.body) };
         let Some(retention) = outgoing.retention else {
             if self.subscribed.contains(channel) {
-                place.send(Delivery {
-                    channel: channel.clone(),
-                    epoch: None,
-                    publication,
-                });
+                place.send(Delivery { channel: channel.clone(), epoch: None, publication });
             }
             return Ok(None);
         };
@@ -129,25 +114,15 @@ impl MemoryBroker {
         let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
         stream.retention = retention;
         if let Some(known) = outgoing.event.and_then(|event| stream.offset_of(event)) {
-            return Ok(Some(StreamPosition {
-                epoch: stream.epoch.clone(),
-                offset: known,
-            }));
+            return Ok(Some(StreamPosition { epoch: stream.epoch.clone(), offset: known }));
         }
         publication.offset = stream.top + 1;
         stream.push(publication.clone(), now);
         stream.expire(now);
         let epoch = stream.epoch.clone();
-        let position = StreamPosition {
-            epoch: epoch.clone(),
-            offset: publication.offset,
-        };
+        let position = StreamPosition { epoch: epoch.clone(), offset: publication.offset };
         if self.subscribed.contains(channel) {
-            place.send(Delivery {
-                channel: channel.clone(),
-                epoch: Some(epoch),
-                publication,
-            });
+            place.send(Delivery { channel: channel.clone(), epoch: Some(epoch), publication });
         }
         Ok(Some(position))
     }
@@ -190,23 +165,13 @@ impl Broker for MemoryBroker {
 impl Stream {
     fn new(epoch: Epoch, retention: Retention) -> Self {
         let (entries, events) = (VecDeque::new(), FxHashSet::default());
-        Self {
-            epoch,
-            top: 0,
-            seeded_through: 0,
-            entries,
-            events,
-            retention,
-        }
+        Self { epoch, top: 0, seeded_through: 0, entries, events, retention }
     }
 
     fn push(&mut self, publication: Publication, published_at: Timestamp) {
         self.top = publication.offset;
         self.events.extend(publication.event);
-        self.entries.push_back(Entry {
-            publication,
-            published_at,
-        });
+        self.entries.push_back(Entry { publication, published_at });
         while self.entries.len() > self.retention.size {
             self.drop_oldest();
         }
@@ -214,21 +179,13 @@ impl Stream {
 
     fn expire(&mut self, now: Timestamp) {
         let not_before = now.minus(self.retention.ttl);
-        while self
-            .entries
-            .front()
-            .is_some_and(|entry| entry.published_at < not_before)
-        {
+        while self.entries.front().is_some_and(|entry| entry.published_at < not_before) {
             self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(event) = self
-            .entries
-            .pop_front()
-            .and_then(|entry| entry.publication.event)
-        {
+        if let Some(event) = self.entries.pop_front().and_then(|entry| entry.publication.event) {
             self.events.remove(&event);
         }
     }
@@ -237,11 +194,7 @@ impl Stream {
         if !self.events.contains(&event) {
             return None;
         }
-        let known = self
-            .entries
-            .iter()
-            .rev()
-            .find(|entry| entry.publication.event == Some(event));
+        let known = self.entries.iter().rev().find(|entry| entry.publication.event == Some(event));
         known.map(|entry| entry.publication.offset)
     }
 
@@ -249,38 +202,20 @@ impl Stream {
         let publications = self.entries.iter().map(|entry| &entry.publication);
         let publications = if query.reverse {
             let wanted = |p: &&Publication| query.since.is_none_or(|since| p.offset < since);
-            publications
-                .rev()
-                .filter(wanted)
-                .take(query.limit)
-                .cloned()
-                .collect()
+            publications.rev().filter(wanted).take(query.limit).cloned().collect()
         } else {
             let wanted = |p: &&Publication| query.since.is_none_or(|since| p.offset > since);
-            publications
-                .filter(wanted)
-                .take(query.limit)
-                .cloned()
-                .collect()
+            publications.filter(wanted).take(query.limit).cloned().collect()
         };
         HistoryPage {
-            top: StreamPosition {
-                epoch: self.epoch.clone(),
-                offset: self.top,
-            },
+            top: StreamPosition { epoch: self.epoch.clone(), offset: self.top },
             seeded_through: self.seeded_through,
-            oldest: self
-                .entries
-                .front()
-                .map_or(self.top + 1, |entry| entry.publication.offset),
+            oldest: self.entries.front().map_or(self.top + 1, |entry| entry.publication.offset),
             publications,
         }
     }
 }
 
 fn stopped() -> StoreError {
-    StoreError::Unavailable {
-        store: "realtime",
-        cause: "the node is stopping".into(),
-    }
+    StoreError::Unavailable { store: "realtime", cause: "the node is stopping".into() }
 }

@@ -25,10 +25,7 @@ impl Presence for MemoryPresence {
         client: ClientId,
         info: &ClientInfo,
     ) -> Result<(), StoreError> {
-        self.channels
-            .entry(channel.clone())
-            .or_default()
-            .insert(client, info.clone());
+        self.channels.entry(channel.clone()).or_default().insert(client, info.clone());
         Ok(())
     }
 
@@ -36,8 +33,7 @@ impl Presence for MemoryPresence {
         if let Some(mut clients) = self.channels.get_mut(channel) {
             clients.remove(&client);
         }
-        self.channels
-            .remove_if(channel, |_, clients| clients.is_empty());
+        self.channels.remove_if(channel, |_, clients| clients.is_empty());
         Ok(())
     }
 
@@ -54,9 +50,6 @@ impl Presence for MemoryPresence {
             return Ok(PresenceStats::default());
         };
         let users: FxHashSet<&str> = clients.values().map(|info| info.user.as_str()).collect();
-        Ok(PresenceStats {
-            clients: clients.len() as u64,
-            users: users.len() as u64,
-        })
+        Ok(PresenceStats { clients: clients.len() as u64, users: users.len() as u64 })
     }
 }

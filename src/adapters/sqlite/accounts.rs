@@ -38,11 +38,7 @@ const CREDENTIALS: &str = concat!(
       ORDER BY u.email = ?1 DESC LIMIT 1"
 );
 
-const USER: &str = concat!(
-    "SELECT ",
-    user_columns!(),
-    " FROM users AS u WHERE u.user_id = ?"
-);
+const USER: &str = concat!("SELECT ", user_columns!(), " FROM users AS u WHERE u.user_id = ?");
 
 const SESSION: &str = concat!(
     "SELECT n.token_hash, n.created_at AS opened_at, n.expires_at, n.user_agent, n.ip, ",
@@ -117,15 +113,11 @@ impl SqliteAccounts {
             .bind(login.to_lowercase())
             .fetch_optional(self.db.readers())
             .await?;
-        row.map(|row| Ok((read_user(&row)?, row.try_get("password_hash")?)))
-            .transpose()
+        row.map(|row| Ok((read_user(&row)?, row.try_get("password_hash")?))).transpose()
     }
 
     async fn find(&self, id: UserId) -> Result<Option<User>, Error> {
-        let row = sqlx::query(USER)
-            .bind(id.0)
-            .fetch_optional(self.db.readers())
-            .await?;
+        let row = sqlx::query(USER).bind(id.0).fetch_optional(self.db.readers()).await?;
         row.as_ref().map(read_user).transpose()
     }
 

@@ -110,8 +110,7 @@ impl<'a> Additions<'a> {
             Fact::PostPublished(post) | Fact::PostDrafted(post) => {
                 let key = (day, post.id.to_string(), kind);
                 *self.post_days.entry(key).or_default() += 1;
-                self.users
-                    .push((post.author.id.0, &post.author.username, id));
+                self.users.push((post.author.id.0, &post.author.username, id));
                 self.posts.push(post);
             }
             Fact::ChannelPublished(_) => {}
@@ -175,13 +174,9 @@ async fn insert(
             ))
         })
         .collect();
-    let new: Vec<(Vec<u8>,)> = sqlx::query_as(INSERT)
-        .bind(stored::rows(rows?)?)
-        .fetch_all(connection)
-        .await?;
-    new.iter()
-        .map(|(id,)| stored::uuid(id).map(EventId))
-        .collect()
+    let new: Vec<(Vec<u8>,)> =
+        sqlx::query_as(INSERT).bind(stored::rows(rows?)?).fetch_all(connection).await?;
+    new.iter().map(|(id,)| stored::uuid(id).map(EventId)).collect()
 }
 
 fn data(fact: &Fact) -> Result<String, Error> {
@@ -224,10 +219,7 @@ impl SqliteAnalytics {
         .bind(reason)
         .execute(&mut *tx)
         .await?;
-        let cursor = LogCursor {
-            incarnation: logged.incarnation,
-            seq: logged.seq,
-        };
+        let cursor = LogCursor { incarnation: logged.incarnation, seq: logged.seq };
         advance(&mut tx, cursor).await?;
         tx.commit().await
     }
@@ -252,9 +244,7 @@ impl SqliteAnalytics {
             sqlx::query_as("SELECT kind, sum(count) FROM event_totals GROUP BY kind ORDER BY kind")
                 .fetch_all(self.db.readers())
                 .await?;
-        rows.into_iter()
-            .map(|(kind, count)| Ok((kind, stored::count(count)?)))
-            .collect()
+        rows.into_iter().map(|(kind, count)| Ok((kind, stored::count(count)?))).collect()
     }
 
     async fn count(&self, incarnation: Incarnation) -> Result<u64, Error> {
@@ -278,9 +268,7 @@ impl Analytics for SqliteAnalytics {
     }
 
     async fn set_aside(&self, event: &LoggedEvent, reason: &str) -> Result<(), StoreError> {
-        self.bury(event, reason)
-            .await
-            .map_err(|e| self.db.failed(e))
+        self.bury(event, reason).await.map_err(|e| self.db.failed(e))
     }
 
     async fn totals(&self) -> Result<Vec<(String, u64)>, StoreError> {

@@ -80,10 +80,8 @@ impl SqliteContent {
         before: Option<PostId>,
         limit: usize,
     ) -> Result<Vec<Post>, Error> {
-        let rows: Vec<(String,)> = list_query(filter, before, limit)
-            .build_query_as()
-            .fetch_all(self.db.readers())
-            .await?;
+        let rows: Vec<(String,)> =
+            list_query(filter, before, limit).build_query_as().fetch_all(self.db.readers()).await?;
         rows.iter().map(|(document,)| read_post(document)).collect()
     }
 
@@ -135,8 +133,7 @@ async fn existing(
             .bind(id.to_string())
             .fetch_optional(connection)
             .await?;
-    row.map(|(document, event)| Ok((read_post(&document)?, stored::event(&event)?)))
-        .transpose()
+    row.map(|(document, event)| Ok((read_post(&document)?, stored::event(&event)?))).transpose()
 }
 
 /// Walks one index backwards: that of the tag, the author, the status or the ids.

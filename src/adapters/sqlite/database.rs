@@ -128,10 +128,7 @@ struct Writer {
 impl Writer {
     async fn connect(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
         let connection = options.connect().await?;
-        Ok(Self {
-            options,
-            connection,
-        })
+        Ok(Self { options, connection })
     }
 
     /// Replaces a connection whose thread is gone or that is stuck within a
@@ -154,10 +151,7 @@ impl Database {
     /// Opens a file. With `migrate`, creates it if it is missing and brings it
     /// to the schema of this version; without, a file with another schema is an error.
     pub async fn open(path: &Path, schema: Schema, migrate: bool) -> Result<Arc<Self>, OpenError> {
-        let failed = |cause| OpenError::Connect {
-            path: path.to_owned(),
-            cause,
-        };
+        let failed = |cause| OpenError::Connect { path: path.to_owned(), cause };
         let options = SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(true)
@@ -213,16 +207,12 @@ impl Database {
     pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
         let store = self.schema.store();
         match error {
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Corrupt {
-                store,
-                cause: error.to_string(),
-            },
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                StoreError::Corrupt { store, cause: error.to_string() }
+            }
             _ => {
                 self.suspect.store(true, Ordering::Release);
-                StoreError::Unavailable {
-                    store,
-                    cause: error.to_string(),
-                }
+                StoreError::Unavailable { store, cause: error.to_string() }
             }
         }
     }
@@ -250,28 +240,13 @@ async fn prepare_schema(
     migrate: bool,
 ) -> Result<(), OpenError> {
     let migrator = schema.migrator();
-    let failed = |cause| OpenError::Migrate {
-        path: path.to_owned(),
-        cause: Box::new(cause),
-    };
+    let failed = |cause| OpenError::Migrate { path: path.to_owned(), cause: Box::new(cause) };
     if migrate {
-        return migrator
-            .run_direct(None, connection, false)
-            .await
-            .map_err(failed);
+        return migrator.run_direct(None, connection, false).await.map_err(failed);
     }
     let wanted: BTreeMap<_, _> = migrator.iter().map(|m| (m.version, &*m.checksum)).collect();
     // A file without the table of migrations is one with another schema.
-    let applied = connection
-        .list_applied_migrations(MIGRATIONS_TABLE)
-        .await
-        .unwrap_or_default();
+    let applied = connection.list_applied_migrations(MIGRATIONS_TABLE).await.unwrap_or_default();
     let applied: BTreeMap<_, _> = applied.iter().map(|m| (m.version, &*m.checksum)).collect();
-    if wanted == applied {
-        Ok(())
-    } else {
-        Err(OpenError::Mismatch {
-            path: path.to_owned(),
-        })
-    }
+    if wanted == applied { Ok(()) } else { Err(OpenError::Mismatch { path: path.to_owned() }) }
 }

@@ -42,9 +42,7 @@ impl SqliteEventLog {
         if done.rows_affected() == 0 {
             // A commit that wrote nothing syncs nothing, but what others wrote
             // before relies on this append to make it durable.
-            sqlx::query("UPDATE forced_syncs SET count = count + 1")
-                .execute(&mut *writer)
-                .await?;
+            sqlx::query("UPDATE forced_syncs SET count = count + 1").execute(&mut *writer).await?;
         }
         Ok(())
     }
@@ -78,9 +76,7 @@ impl SqliteEventLog {
         .bind(stored::rows(ids.iter().map(|id| stored::hex(id.0)))?)
         .fetch_all(self.db.readers())
         .await?;
-        let places = rows
-            .into_iter()
-            .filter_map(|(at,)| usize::try_from(at).ok());
+        let places = rows.into_iter().filter_map(|(at,)| usize::try_from(at).ok());
         Ok(places.filter_map(|at| ids.get(at).copied()).collect())
     }
 }
@@ -89,17 +85,8 @@ fn append_rows(batch: &[LoggedEvent]) -> Result<String, Error> {
     let rows: Result<Vec<_>, Error> = batch
         .iter()
         .map(|logged| {
-            let LoggedEvent {
-                incarnation: Incarnation(incarnation),
-                seq,
-                event,
-            } = logged;
-            let Event {
-                id: EventId(id),
-                actor,
-                time,
-                fact,
-            } = event;
+            let LoggedEvent { incarnation: Incarnation(incarnation), seq, event } = logged;
+            let Event { id: EventId(id), actor, time, fact } = event;
             Ok((
                 stored::hex(*id),
                 stored::hex(*incarnation),

@@ -88,10 +88,9 @@ impl SqliteIdempotencyKeys {
             .await?
             .pop();
         let claim = match taken {
-            Some((event, resource)) => Claim::Granted(Minted {
-                event: EventId(stored::uuid(&event)?),
-                resource,
-            }),
+            Some((event, resource)) => {
+                Claim::Granted(Minted { event: EventId(stored::uuid(&event)?), resource })
+            }
             None => held(&mut tx, scope).await?.claim(fingerprint)?,
         };
         tx.commit().await?;

@@ -141,9 +141,7 @@ impl SqliteRelayLedger {
             .bind(stored::integer(limit))
             .fetch_all(self.db.readers())
             .await?;
-        rows.into_iter()
-            .map(|(epoch, offset, body)| relayed(&epoch, offset, &body))
-            .collect()
+        rows.into_iter().map(|(epoch, offset, body)| relayed(&epoch, offset, &body)).collect()
     }
 
     /// Walks the channel back from its last place, and so meets each event first where it is last.
@@ -171,9 +169,8 @@ impl SqliteRelayLedger {
     }
 
     async fn last(&self) -> Result<Option<Epoch>, Error> {
-        let (last,): (Option<String>,) = sqlx::query_as(LAST_EPOCH)
-            .fetch_one(self.db.readers())
-            .await?;
+        let (last,): (Option<String>,) =
+            sqlx::query_as(LAST_EPOCH).fetch_one(self.db.readers()).await?;
         last.map(|text| epoch(&text)).transpose()
     }
 }
@@ -184,10 +181,7 @@ fn epoch(text: &str) -> Result<Epoch, Error> {
 
 fn relayed(text: &str, offset: i64, body: &str) -> Result<RelayedEvent, Error> {
     Ok(RelayedEvent {
-        position: StreamPosition {
-            epoch: epoch(text)?,
-            offset: stored::count(offset)?,
-        },
+        position: StreamPosition { epoch: epoch(text)?, offset: stored::count(offset)? },
         event: stored::event(body)?,
     })
 }

@@ -1,14 +1,10 @@
 //! How domain values are written in SQLite.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sqlx::Error;
 use uuid::Uuid;
 
 use crate::domain::account::TokenHash;
-use crate::domain::event::{Actor, Event};
-use crate::domain::ids::EventId;
-use crate::domain::time::Timestamp;
+use crate::domain::event::Event;
 
 use super::database::unreadable;
 
@@ -52,25 +48,7 @@ pub(super) fn to_json(document: &impl serde::Serialize) -> Result<String, Error>
     serde_json::to_string(document).map_err(|e| Error::Encode(e.into()))
 }
 
-/// Reads an event. The fact is read on its own, as serde keeps no raw JSON
-/// within what is flattened into another object.
+/// Reads an event.
 pub(super) fn event(json: &str) -> Result<Event, Error> {
-    #[derive(Deserialize)]
-    struct Stored<'a> {
-        id: EventId,
-        actor: Option<Actor>,
-        time: Timestamp,
-        #[serde(borrow)]
-        kind: &'a RawValue,
-        #[serde(borrow)]
-        data: &'a RawValue,
-    }
-    let stored: Stored<'_> = serde_json::from_str(json).map_err(unreadable)?;
-    let fact = format!("{{\"kind\":{},\"data\":{}}}", stored.kind, stored.data);
-    Ok(Event {
-        id: stored.id,
-        actor: stored.actor,
-        time: stored.time,
-        fact: serde_json::from_str(&fact).map_err(unreadable)?,
-    })
+    serde_json::from_str(json).map_err(unreadable)
 }

@@ -40,10 +40,7 @@ mod accounts {
 
     async fn fresh() -> Subject<dyn Accounts> {
         let (db, directory) = database(Schema::Accounts).await;
-        Subject {
-            port: Arc::new(SqliteAccounts::new(db)),
-            keep: Box::new(directory),
-        }
+        Subject { port: Arc::new(SqliteAccounts::new(db)), keep: Box::new(directory) }
     }
 
     crate::adapters::contract::accounts::accounts_contract!(fresh);
@@ -54,10 +51,7 @@ mod analytics {
 
     async fn fresh() -> Subject<dyn Analytics> {
         let (db, directory) = database(Schema::Analytics).await;
-        Subject {
-            port: Arc::new(SqliteAnalytics::new(db)),
-            keep: Box::new(directory),
-        }
+        Subject { port: Arc::new(SqliteAnalytics::new(db)), keep: Box::new(directory) }
     }
 
     crate::adapters::contract::analytics::analytics_contract!(fresh);
@@ -68,10 +62,7 @@ mod covered_content {
 
     async fn fresh() -> Subject<dyn Content> {
         let (db, directory) = database(Schema::Log).await;
-        Subject {
-            port: Arc::new(SqliteContent::new(db, true)),
-            keep: Box::new(directory),
-        }
+        Subject { port: Arc::new(SqliteContent::new(db, true)), keep: Box::new(directory) }
     }
 
     crate::adapters::contract::content::content_contract!(fresh);
@@ -82,10 +73,7 @@ mod content_of_its_own {
 
     async fn fresh() -> Subject<dyn Content> {
         let (db, directory) = database(Schema::Log).await;
-        Subject {
-            port: Arc::new(SqliteContent::new(db, false)),
-            keep: Box::new(directory),
-        }
+        Subject { port: Arc::new(SqliteContent::new(db, false)), keep: Box::new(directory) }
     }
 
     crate::adapters::contract::content::content_contract!(fresh);

@@ -17,9 +17,6 @@ pub async fn all(
     let mut faults = Faults::default();
     let (before, limit) = page.read(&mut faults);
     faults.into_result()?;
-    let page = app
-        .posts
-        .list(PostFilter::default(), None, before, limit)
-        .await?;
+    let page = app.posts.list(PostFilter::default(), None, before, limit).await?;
     Ok(paging::list(&page)?)
 }

@@ -40,27 +40,10 @@ pub async fn report(State(app): State<App>) -> Response {
             status = StatusCode::SERVICE_UNAVAILABLE;
         }
         let latency_ms = (store.latency.as_secs_f64() * 1e6).round() / 1e3;
-        let word = if store.error.is_some() {
-            "unhealthy"
-        } else {
-            "embedded"
-        };
-        services.insert(
-            store.service,
-            Service {
-                status: word,
-                latency_ms,
-                error: store.error,
-            },
-        );
+        let word = if store.error.is_some() { "unhealthy" } else { "embedded" };
+        services.insert(store.service, Service { status: word, latency_ms, error: store.error });
     }
-    json(
-        status,
-        &Report {
-            timestamp: app.clock.now(),
-            services,
-        },
-    )
+    json(status, &Report { timestamp: app.clock.now(), services })
 }
 
 /// `GET /health/live`: whether the process runs.
@@ -73,9 +56,6 @@ pub async fn ready(State(app): State<App>) -> Response {
     if app.ready.load(Ordering::Acquire) {
         json(StatusCode::OK, &Status { status: "ready" })
     } else {
-        json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &Status { status: "starting" },
-        )
+        json(StatusCode::SERVICE_UNAVAILABLE, &Status { status: "starting" })
     }
 }

@@ -30,12 +30,7 @@ struct List<'a, T> {
 impl PageQuery {
     /// After which post, and how many.
     pub fn read(&self, faults: &mut Faults) -> (Option<PostId>, usize) {
-        let limit = match self
-            .limit
-            .as_deref()
-            .filter(|text| !text.is_empty())
-            .map(str::parse)
-        {
+        let limit = match self.limit.as_deref().filter(|text| !text.is_empty()).map(str::parse) {
             None => LIMIT_DEFAULT,
             Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => limit,
             Some(_) => {
@@ -69,12 +64,6 @@ fn read_cursor(text: &str) -> Option<PostId> {
 /// The body of one part of a list of posts.
 pub fn list(page: &Page<Post>) -> Result<axum::response::Response, Problem> {
     let next_cursor = page.next.map(|id| URL_SAFE_NO_PAD.encode(id.to_string()));
-    let body = List {
-        items: &page.items,
-        next_cursor,
-    };
-    Ok(crate::endpoints::reply::json(
-        axum::http::StatusCode::OK,
-        &body,
-    ))
+    let body = List { items: &page.items, next_cursor };
+    Ok(crate::endpoints::reply::json(axum::http::StatusCode::OK, &body))
 }

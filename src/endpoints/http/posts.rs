@@ -13,7 +13,7 @@ use crate::domain::post::{Difficulty, PostStatus};
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::publication::Json;
 use crate::endpoints::reply::{Refused, answer, json, storable};
-use crate::endpoints::request::{App, Caller, IdempotencyKey, JsonBody, MaybeCaller, mint_post};
+use crate::endpoints::request::{App, Caller, IdempotencyKey, JsonBody, MaybeCaller};
 use crate::ports::content::PostFilter;
 use crate::ports::idempotency::Minted;
 
@@ -61,15 +61,10 @@ pub async fn create(
                 "A kept idempotency key holds no post id.",
             )
         })?;
-        let post = services
-            .publish_post
-            .run(author, body.into(), id, minted.event)
-            .await?;
+        let post = services.publish_post.run(author, body.into(), id, minted.event).await?;
         storable(StatusCode::CREATED, &post)
     };
-    Ok(answer(
-        app.once.run(scope, &raw, mint_post(&app), publish).await?,
-    ))
+    Ok(answer(app.once.run(scope, &raw, app.mint.post(), publish).await?))
 }
 
 /// `GET /v1/posts/{id}`
@@ -79,10 +74,7 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
     let id: PostId = id.parse().map_err(|_| Problem::not_found("post"))?;
-    let post = app
-        .posts
-        .one(id, caller.map(|caller| caller.user.id))
-        .await?;
+    let post = app.posts.one(id, caller.map(|caller| caller.user.id)).await?;
     Ok(json(StatusCode::OK, &post))
 }
 
@@ -104,42 +96,20 @@ pub async fn list(
 ) -> Result<Response, Refused> {
     let mut faults = Faults::default();
     let (before, limit) = page.read(&mut faults);
-    let author = query
-        .author
-        .as_deref()
-        .filter(|text| !text.is_empty())
-        .map(str::parse);
+    let author = query.author.as_deref().filter(|text| !text.is_empty()).map(str::parse);
     if matches!(author, Some(Err(_))) {
-        faults.add(
-            "author",
-            "not_a_number",
-            "Must be the number of an account.",
-        );
+        faults.add("author", "not_a_number", "Must be the number of an account.");
     }
-    let status = query
-        .status
-        .as_deref()
-        .filter(|text| !text.is_empty())
-        .map(PostStatus::parse);
+    let status = query.status.as_deref().filter(|text| !text.is_empty()).map(PostStatus::parse);
     if status == Some(None) {
-        faults.add(
-            "status",
-            "unknown_status",
-            "Must be draft, published or archived.",
-        );
+        faults.add("status", "unknown_status", "Must be draft, published or archived.");
     }
     faults.into_result()?;
     let filter = PostFilter {
-        tag: query
-            .tag
-            .filter(|tag| !tag.is_empty())
-            .map(|tag| tag.to_lowercase()),
+        tag: query.tag.filter(|tag| !tag.is_empty()).map(|tag| tag.to_lowercase()),
         author: author.and_then(Result::ok).map(UserId),
         status: status.flatten(),
     };
-    let page = app
-        .posts
-        .list(filter, caller.map(|caller| caller.user.id), before, limit)
-        .await?;
+    let page = app.posts.list(filter, caller.map(|caller| caller.user.id), before, limit).await?;
     Ok(paging::list(&page)?)
 }

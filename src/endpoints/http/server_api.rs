@@ -15,8 +15,8 @@ use crate::domain::channel::ChannelName;
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::publication::{Json, StreamPosition};
 use crate::endpoints::reply::{Refused, answer, client_error_of, json, storable};
-use crate::endpoints::request::{App, JsonBody, mint_event, parse};
-use crate::ports::idempotency::{KeyScope, Minted};
+use crate::endpoints::request::{App, JsonBody, parse};
+use crate::ports::idempotency::{KeyScope, Minted, StoredAnswer};
 
 /// Channels in one broadcast.
 const BROADCAST_MAX: usize = 1_000;
@@ -24,8 +24,9 @@ const BROADCAST_MAX: usize = 1_000;
 /// The body of `/api/publish`.
 #[derive(Deserialize)]
 struct PublishBody {
+    #[serde(default)]
     channel: String,
-    data: Json,
+    data: Option<Json>,
     #[serde(default)]
     tags: BTreeMap<String, String>,
     #[serde(default)]
@@ -35,8 +36,9 @@ struct PublishBody {
 /// The body of `/api/broadcast`.
 #[derive(Deserialize)]
 struct BroadcastBody {
+    #[serde(default)]
     channels: Vec<String>,
-    data: Json,
+    data: Option<Json>,
     #[serde(default)]
     tags: BTreeMap<String, String>,
     #[serde(default)]
@@ -76,9 +78,7 @@ struct BroadcastResult {
 
 impl From<Option<StreamPosition>> for PublishResult {
     fn from(position: Option<StreamPosition>) -> Self {
-        let (epoch, offset) = position
-            .map(|p| (p.epoch.as_str().to_owned(), p.offset))
-            .unzip();
+        let (epoch, offset) = position.map(|p| (p.epoch.as_str().to_owned(), p.offset)).unzip();
         Self { offset, epoch }
     }
 }
@@ -91,25 +91,21 @@ pub async fn publish(
 ) -> Result<Response, Refused> {
     authorize(&app, &headers)?;
     let request: PublishBody = read(&body.raw)?;
-    let channel = match check_channel(&app, &request.channel) {
-        Ok(channel) => channel,
+    let checked = check_channel(&app, &request.channel);
+    let (channel, data) = match checked
+        .and_then(|channel| Ok((channel, request.data.ok_or(ClientError::BAD_REQUEST)?)))
+    {
+        Ok(checked) => checked,
         Err(error) => return Ok(json(StatusCode::OK, &Failed { error })),
     };
     let services = &app;
     let run = |minted: Minted| async move {
-        let publishing = publishing(vec![channel], request.data, request.tags);
+        let publishing = publishing(vec![channel], data, request.tags);
         let mut places = services.publish.run(publishing, minted.event).await?;
         let result = PublishResult::from(places.pop().flatten());
         storable(StatusCode::OK, &Succeeded { result })
     };
-    once(
-        &app,
-        request.idempotency_key,
-        "POST /api/publish",
-        &body.raw,
-        run,
-    )
-    .await
+    once(&app, request.idempotency_key, "POST /api/publish", &body.raw, run).await
 }
 
 /// `POST /api/broadcast`
@@ -120,25 +116,17 @@ pub async fn broadcast(
 ) -> Result<Response, Refused> {
     authorize(&app, &headers)?;
     let request: BroadcastBody = read(&body.raw)?;
-    if request.channels.is_empty() || request.channels.len() > BROADCAST_MAX {
-        return Ok(json(
-            StatusCode::OK,
-            &Failed {
-                error: ClientError::BAD_REQUEST,
-            },
-        ));
-    }
-    let checked: Vec<_> = request
-        .channels
-        .iter()
-        .map(|name| check_channel(&app, name))
-        .collect();
+    let count = request.channels.len();
+    let Some(data) = request.data.filter(|_| (1..=BROADCAST_MAX).contains(&count)) else {
+        return Ok(json(StatusCode::OK, &Failed { error: ClientError::BAD_REQUEST }));
+    };
+    let checked: Vec<_> = request.channels.iter().map(|name| check_channel(&app, name)).collect();
     let mut channels: Vec<ChannelName> = checked.iter().flatten().cloned().collect();
     channels.sort_unstable();
     channels.dedup();
     let services = &app;
     let run = |minted: Minted| async move {
-        let publishing = publishing(channels.clone(), request.data, request.tags);
+        let publishing = publishing(channels.clone(), data, request.tags);
         let places = if channels.is_empty() {
             Vec::new()
         } else {
@@ -149,27 +137,13 @@ pub async fn broadcast(
             places.get(index).cloned().flatten()
         };
         let outcome = |checked: Result<ChannelName, ClientError>| match checked {
-            Ok(channel) => Outcome::Result(Succeeded {
-                result: place(&channel).into(),
-            }),
+            Ok(channel) => Outcome::Result(Succeeded { result: place(&channel).into() }),
             Err(error) => Outcome::Error(Failed { error }),
         };
         let responses = checked.into_iter().map(outcome).collect();
-        storable(
-            StatusCode::OK,
-            &Succeeded {
-                result: BroadcastResult { responses },
-            },
-        )
+        storable(StatusCode::OK, &Succeeded { result: BroadcastResult { responses } })
     };
-    once(
-        &app,
-        request.idempotency_key,
-        "POST /api/broadcast",
-        &body.raw,
-        run,
-    )
-    .await
+    once(&app, request.idempotency_key, "POST /api/broadcast", &body.raw, run).await
 }
 
 async fn once<F>(
@@ -180,26 +154,17 @@ async fn once<F>(
     run: impl FnOnce(Minted) -> F,
 ) -> Result<Response, Refused>
 where
-    F: Future<Output = Result<crate::ports::idempotency::StoredAnswer, Problem>>,
+    F: Future<Output = Result<StoredAnswer, Problem>>,
 {
-    let scope = KeyScope {
-        principal: "api".to_owned(),
-        route: route.to_owned(),
-        key,
-    };
+    let scope = KeyScope { principal: "api".to_owned(), route: route.to_owned(), key };
     let scope = Some(scope).filter(|scope| !scope.key.is_empty());
-    match app.once.run(scope, raw, mint_event(app), run).await {
+    match app.once.run(scope, raw, app.mint.bare(), run).await {
         Ok(stored) => Ok(answer(stored)),
         // A back end must not take an unknown outcome for an error of the protocol.
         Err(problem) if !problem.wrote_nothing() || problem.kind == ProblemKind::Conflict => {
             Err(problem.into())
         }
-        Err(problem) => Ok(json(
-            StatusCode::OK,
-            &Failed {
-                error: client_error_of(&problem),
-            },
-        )),
+        Err(problem) => Ok(json(StatusCode::OK, &Failed { error: client_error_of(&problem) })),
     }
 }
 
@@ -208,13 +173,7 @@ fn publishing(
     data: Json,
     tags: BTreeMap<String, String>,
 ) -> Publishing {
-    Publishing {
-        channels,
-        data,
-        tags,
-        info: None,
-        actor: None,
-    }
+    Publishing { channels, data, tags, info: None, actor: None }
 }
 
 fn check_channel(app: &App, name: &str) -> Result<ChannelName, ClientError> {
@@ -228,10 +187,7 @@ fn check_channel(app: &App, name: &str) -> Result<ChannelName, ClientError> {
 
 /// Centrifugo answers a body that is no request with 400.
 fn read<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
-    parse(raw).map_err(|problem| Problem {
-        kind: ProblemKind::BadRequest,
-        ..problem
-    })
+    parse(raw).map_err(|problem| Problem { kind: ProblemKind::BadRequest, ..problem })
 }
 
 /// Compares the key of `X-API-Key` or `Authorization: apikey …` by its hash, so
@@ -242,18 +198,12 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("apikey").then(|| key.trim())
     };
-    let shown = headers
-        .get("x-api-key")
-        .and_then(|value| value.to_str().ok())
-        .or_else(from_authorization);
+    let shown =
+        headers.get("x-api-key").and_then(|value| value.to_str().ok()).or_else(from_authorization);
     let hash = shown.map(|key| <[u8; 32]>::from(Sha256::digest(key.as_bytes())));
     if app.limits.api_insecure || (hash.is_some() && hash == app.limits.api_key_hash) {
         return Ok(());
     }
     let detail = "A valid key is needed in the header X-API-Key.";
-    Err(Problem::new(
-        ProblemKind::Unauthorized,
-        "invalid_api_key",
-        detail,
-    ))
+    Err(Problem::new(ProblemKind::Unauthorized, "invalid_api_key", detail))
 }

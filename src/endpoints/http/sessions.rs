@@ -41,21 +41,12 @@ pub async fn open(
     faults.check_length("login", &body.login, 1, 255);
     faults.check_length("password", &body.password, 1, 256);
     faults.into_result()?;
-    let user_agent = headers
-        .get(header::USER_AGENT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
+    let user_agent =
+        headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let ip = peer.ip().to_string();
-    let opened = app
-        .open_session
-        .run(&body.login, body.password, user_agent, ip)
-        .await?;
+    let opened = app.accounts.open_session.run(&body.login, body.password, user_agent, ip).await?;
     let user = OwnUser::from(&opened.user);
-    let answer = Opened {
-        token: &opened.token,
-        expires_at: opened.expires_at,
-        user,
-    };
+    let answer = Opened { token: &opened.token, expires_at: opened.expires_at, user };
     Ok(json(StatusCode::CREATED, &answer))
 }
 
@@ -74,11 +65,8 @@ async fn end(
     Caller(caller): Caller,
     extent: Extent,
 ) -> Result<StatusCode, Refused> {
-    for session in app.end_session.run(&caller, extent).await? {
-        let owner = Owner {
-            user: caller.user.id.0,
-            session: session.short(),
-        };
+    for session in app.accounts.end_session.run(&caller, extent).await? {
+        let owner = Owner { user: caller.user.id.0, session: session.short() };
         app.hub.close(owner, Disconnect::INVALID_TOKEN).await;
     }
     Ok(StatusCode::NO_CONTENT)

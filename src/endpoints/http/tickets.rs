@@ -17,6 +17,6 @@ struct Ticket {
 
 /// `POST /v1/connection-tickets`
 pub async fn issue(State(app): State<App>, Caller(caller): Caller) -> Result<Response, Refused> {
-    let (ticket, expires_at) = app.issue_ticket.run(&caller).await?;
+    let (ticket, expires_at) = app.accounts.issue_ticket.run(&caller).await?;
     Ok(json(StatusCode::CREATED, &Ticket { ticket, expires_at }))
 }

@@ -72,6 +72,6 @@ pub async fn register(
         first_name: body.first_name.unwrap_or_default(),
         last_name: body.last_name.unwrap_or_default(),
     };
-    let user = app.register_user.run(registration).await?;
+    let user = app.accounts.register_user.run(registration).await?;
     Ok(json(StatusCode::CREATED, &OwnUser::from(&user)))
 }

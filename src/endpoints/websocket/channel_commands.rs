@@ -13,7 +13,6 @@ use crate::client_protocol::reply::{
 use crate::commands::publish::Publishing;
 use crate::domain::event::Actor;
 use crate::endpoints::reply::{client_error_of, client_error_of_store};
-use crate::endpoints::request::mint_event;
 use crate::ports::broker::{HistoryQuery, Retention};
 
 impl Session {
@@ -29,16 +28,12 @@ impl Session {
             data: request.data,
             tags: BTreeMap::new(),
             info: Some(self.info()),
-            actor: self.user().map(|user| Actor {
-                id: user.id,
-                username: user.username.clone(),
-            }),
+            actor: self.user().map(|user| Actor { id: user.id, username: user.username.clone() }),
         };
         let app = Arc::clone(&self.app);
-        let event = mint_event(&app).event;
-        let published = self
-            .beside(async move { app.publish.run(publishing, event).await })
-            .await?;
+        let event = app.mint.event();
+        let published =
+            self.beside(async move { app.publish.run(publishing, event).await }).await?;
         published.map_err(|problem| client_error_of(&problem))?;
         self.reply(id, ReplyBody::Publish(Empty {}));
         Ok(())
@@ -55,32 +50,17 @@ impl Session {
         let max = self.app.limits.history_max;
         let limit = usize::try_from(request.limit).map_or(max, |limit| limit.min(max));
         let since = request.since.as_ref().map(|since| since.offset);
-        let query = HistoryQuery {
-            since,
-            limit,
-            reverse: request.reverse,
-        };
+        let query = HistoryQuery { since, limit, reverse: request.reverse };
         let app = Arc::clone(&self.app);
         let page =
             self.beside(async move { app.broker.history(&channel, retention, &query).await });
         let page = page.await?.map_err(client_error_of_store)?;
-        let epoch = request
-            .since
-            .map(|since| since.epoch)
-            .filter(|epoch| !epoch.is_empty());
+        let epoch = request.since.map(|since| since.epoch).filter(|epoch| !epoch.is_empty());
         if epoch.is_some_and(|epoch| epoch != page.top.epoch.as_str()) {
             return Err(ClientError::UNRECOVERABLE_POSITION);
         }
-        let publications = page
-            .publications
-            .iter()
-            .map(WirePublication::from)
-            .collect();
-        let result = HistoryResult {
-            publications,
-            epoch: page.top.epoch,
-            offset: page.top.offset,
-        };
+        let publications = page.publications.iter().map(WirePublication::from).collect();
+        let result = HistoryResult { publications, epoch: page.top.epoch, offset: page.top.offset };
         self.reply(id, ReplyBody::History(result));
         Ok(())
     }
@@ -91,10 +71,7 @@ impl Session {
         let app = Arc::clone(&self.app);
         let clients = self.beside(async move { app.presence.list(&channel).await });
         let clients = clients.await?.map_err(client_error_of_store)?;
-        let presence = clients
-            .into_iter()
-            .map(|info| (info.client.clone(), info))
-            .collect();
+        let presence = clients.into_iter().map(|info| (info.client.clone(), info)).collect();
         self.reply(id, ReplyBody::Presence(PresenceResult { presence }));
         Ok(())
     }
@@ -105,10 +82,7 @@ impl Session {
         let app = Arc::clone(&self.app);
         let stats = self.beside(async move { app.presence.stats(&channel).await });
         let stats = stats.await?.map_err(client_error_of_store)?;
-        let result = PresenceStatsResult {
-            num_clients: stats.clients,
-            num_users: stats.users,
-        };
+        let result = PresenceStatsResult { num_clients: stats.clients, num_users: stats.users };
         self.reply(id, ReplyBody::PresenceStats(result));
         Ok(())
     }

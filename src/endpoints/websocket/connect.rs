@@ -35,20 +35,14 @@ impl Session {
             Admitted::Refused(error) => return self.reply(id, ReplyBody::Error(error)),
             Admitted::Closed(why) => return self.link.close(why),
         };
-        let lifetime = signed_in
-            .as_ref()
-            .map(|s| s.session.expires_at.since(self.app.clock.now()));
-        self.link
-            .identified(owner_of(signed_in.as_deref()), lifetime);
+        let lifetime = signed_in.as_ref().map(|s| s.session.expires_at.since(self.app.clock.now()));
+        self.link.identified(owner_of(signed_in.as_deref()), lifetime);
         self.identity = Some(Box::new(Identity {
             user: signed_in.map(|signed_in| signed_in.user),
             server_side: Vec::new(),
         }));
         if let Err(error) = self.welcome(id, request.subs).await {
-            tracing::debug!(
-                ?error,
-                "a client could not be given its server-side subscriptions"
-            );
+            tracing::debug!(?error, "a client could not be given its server-side subscriptions");
             self.link.close(Disconnect::SERVER_ERROR);
         }
     }
@@ -64,16 +58,12 @@ impl Session {
         }
         if token.starts_with(SESSION_PREFIX) {
             // A log-out that happens while the session is read finds the connection by this.
-            let owner = Owner {
-                user: 0,
-                session: TokenHash::of(token).short(),
-            };
+            let owner = Owner { user: 0, session: TokenHash::of(token).short() };
             self.link.claim(owner);
         }
         let (app, owned) = (Arc::clone(&self.app), token.to_owned());
-        let verdict = self
-            .beside(async move { app.authenticator.connection(&owned).await })
-            .await;
+        let verdict =
+            self.beside(async move { app.accounts.authenticator.connection(&owned).await }).await;
         let signed_in = match verdict {
             Ok(Ok(Verdict::SignedIn(signed_in))) => signed_in,
             Ok(Ok(Verdict::Expired)) => return Admitted::Refused(ClientError::TOKEN_EXPIRED),
@@ -87,10 +77,7 @@ impl Session {
         // Whose ticket it was is known only now: look again after the claim.
         self.link.claim(owner_of(Some(&signed_in)));
         let (app, session) = (Arc::clone(&self.app), signed_in.session.token);
-        match self
-            .beside(async move { app.authenticator.is_good(&session).await })
-            .await
-        {
+        match self.beside(async move { app.accounts.authenticator.is_good(&session).await }).await {
             Ok(Ok(true)) => Admitted::User(signed_in),
             Ok(Ok(false)) => Admitted::Closed(Disconnect::INVALID_TOKEN),
             Ok(Err(error)) => Admitted::Refused(client_error_of_store(error)),
@@ -114,10 +101,8 @@ impl Session {
             let past = self.read_past(&channel, &options, &request).await?;
             joined.push((channel, past));
         }
-        let subs = joined
-            .iter()
-            .map(|(channel, past)| (channel.to_string(), past.result()))
-            .collect();
+        let subs =
+            joined.iter().map(|(channel, past)| (channel.to_string(), past.result())).collect();
         let limits = &self.app.limits;
         let result = ConnectResult {
             client: self.client.to_string(),

@@ -60,9 +60,7 @@ impl Session {
 
     /// The account of the session; `None` for an anonymous client.
     pub(super) fn user(&self) -> Option<&User> {
-        self.identity
-            .as_ref()
-            .and_then(|identity| identity.user.as_ref())
+        self.identity.as_ref().and_then(|identity| identity.user.as_ref())
     }
 
     pub(super) fn user_id(&self) -> Option<UserId> {
@@ -72,12 +70,7 @@ impl Session {
     /// Who this client is, as others may know it.
     pub(super) fn info(&self) -> ClientInfo {
         let user = self.user_id().map(|id| id.to_string()).unwrap_or_default();
-        ClientInfo {
-            user,
-            client: self.client.to_string(),
-            conn_info: None,
-            chan_info: None,
-        }
+        ClientInfo { user, client: self.client.to_string(), conn_info: None, chan_info: None }
     }
 
     pub(super) fn reply(&self, id: u32, body: ReplyBody<'_>) {
@@ -145,18 +138,13 @@ impl Conversation for Session {
             Message::Text(text) => text.as_bytes(),
             Message::Binary(bytes) => bytes,
         };
-        let lines = bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.trim_ascii().is_empty());
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let mut count = 0;
         for line in lines {
             count += 1;
             let heard = match Command::decode(line) {
                 _ if count > self.app.limits.commands_per_frame => Heard::Unanswerable,
-                Ok(Command {
-                    request: Request::Pong,
-                    ..
-                }) if self.identity.is_some() => {
+                Ok(Command { request: Request::Pong, .. }) if self.identity.is_some() => {
                     self.link.pong();
                     continue;
                 }

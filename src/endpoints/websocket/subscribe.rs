@@ -38,11 +38,7 @@ impl Past {
         SubscribeResult {
             recoverable: self.recoverable,
             epoch: position.map(|position| position.epoch.clone()),
-            publications: self
-                .publications
-                .iter()
-                .map(WirePublication::from)
-                .collect(),
+            publications: self.publications.iter().map(WirePublication::from).collect(),
             recovered: self.recovered,
             offset: position.map_or(0, |position| position.offset),
             positioned: self.recoverable,
@@ -62,10 +58,7 @@ impl Session {
             return Err(ClientError::ALREADY_SUBSCRIBED);
         }
         let options = self.permit(&channel, Action::Subscribe)?;
-        let server_side = self
-            .identity
-            .as_ref()
-            .map_or(0, |identity| identity.server_side.len());
+        let server_side = self.identity.as_ref().map_or(0, |identity| identity.server_side.len());
         if self.link.subscriptions() >= self.app.limits.channel_limit + server_side {
             return Err(ClientError::LIMIT_EXCEEDED);
         }
@@ -84,10 +77,7 @@ impl Session {
 
     pub(super) async fn unsubscribe(&mut self, id: u32, name: &str) -> Result<(), ClientError> {
         let channel = self.channel(name)?;
-        let server_side = self
-            .identity
-            .as_ref()
-            .is_some_and(|i| i.server_side.contains(&channel));
+        let server_side = self.identity.as_ref().is_some_and(|i| i.server_side.contains(&channel));
         if server_side {
             return Err(ClientError::PERMISSION_DENIED);
         }
@@ -103,10 +93,7 @@ impl Session {
         action: Action,
     ) -> Result<ChannelOptions, ClientError> {
         let subscribed = self.link.is_subscribed(channel);
-        let checked = self
-            .app
-            .permissions
-            .check(self.user_id(), channel, action, subscribed);
+        let checked = self.app.permissions.check(self.user_id(), channel, action, subscribed);
         checked.cloned().map_err(|denied| match denied {
             Denied::UnknownChannel => ClientError::UNKNOWN_CHANNEL,
             Denied::NotPermitted => ClientError::PERMISSION_DENIED,
@@ -142,10 +129,8 @@ impl Session {
         let asked = request.recoverable || request.recover || request.positioned;
         let wanted = asked || options.force_recovery || options.force_positioning;
         let recoverable = wanted && options.keeps_history();
-        let since = (recoverable && request.recover).then(|| Since {
-            epoch: request.epoch.clone(),
-            offset: request.offset,
-        });
+        let since = (recoverable && request.recover)
+            .then(|| Since { epoch: request.epoch.clone(), offset: request.offset });
         let was_recovering = since.is_some();
         let (app, channel, options) = (Arc::clone(&self.app), channel.clone(), options.clone());
         let registry = self.link.registry();
@@ -169,29 +154,15 @@ impl Session {
         };
         let (options, position, page) = self.beside(read).await?.map_err(client_error_of_store)?;
         let recovered = page.is_some();
-        let (publications, rest) = page.map_or((Vec::new(), Rest::Nothing), |page| {
-            (page.publications, page.rest)
-        });
-        Ok(Past {
-            options,
-            position,
-            publications,
-            recoverable,
-            recovered,
-            was_recovering,
-            rest,
-        })
+        let (publications, rest) =
+            page.map_or((Vec::new(), Rest::Nothing), |page| (page.publications, page.rest));
+        Ok(Past { options, position, publications, recoverable, recovered, was_recovering, rest })
     }
 
     /// Makes a subscription live once it was answered: sends what the first page
     /// left over, as fast as the socket takes it, and what was published meanwhile.
     pub(super) async fn go_live(&mut self, channel: &ChannelName, past: Past) {
-        let Past {
-            options,
-            mut position,
-            mut rest,
-            ..
-        } = past;
+        let Past { options, mut position, mut rest, .. } = past;
         loop {
             match rest {
                 Rest::Nothing => match self.link.finish_subscription(channel) {
@@ -211,8 +182,7 @@ impl Session {
             match self.read_page(channel, &options, since).await {
                 Ok(Some(page)) => {
                     for publication in &page.publications {
-                        self.link
-                            .send(self.link.wire().publication(channel, publication));
+                        self.link.send(self.link.wire().publication(channel, publication));
                     }
                     (position, rest) = (Some(page.position), page.rest);
                 }
@@ -228,10 +198,7 @@ impl Session {
         since: StreamPosition,
     ) -> Result<Option<RecoveredPage>, ClientError> {
         let (app, channel, options) = (Arc::clone(&self.app), channel.clone(), options.clone());
-        let since = Since {
-            epoch: since.epoch.as_str().to_owned(),
-            offset: since.offset,
-        };
+        let since = Since { epoch: since.epoch.as_str().to_owned(), offset: since.offset };
         let read = async move { app.recovery.missed(&channel, &options, &since).await };
         self.beside(read).await?.map_err(client_error_of_store)
     }
@@ -259,19 +226,12 @@ impl Session {
     /// The client's state cannot be brought up to date from here: it is told to
     /// subscribe again, or to connect again where the server subscribed it.
     async fn start_over(&mut self, channel: &ChannelName) {
-        let server_side = self
-            .identity
-            .as_ref()
-            .is_some_and(|i| i.server_side.contains(channel));
+        let server_side = self.identity.as_ref().is_some_and(|i| i.server_side.contains(channel));
         if server_side {
             return self.link.close(Disconnect::INSUFFICIENT_STATE);
         }
         self.leave(channel).await;
-        self.link.send(
-            self.link
-                .wire()
-                .unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE),
-        );
+        self.link.send(self.link.wire().unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE));
     }
 
     async fn leave(&mut self, channel: &ChannelName) {
@@ -281,9 +241,7 @@ impl Session {
         };
         let channel = self.present.swap_remove(place);
         let (app, client) = (Arc::clone(&self.app), self.client);
-        let removed = self
-            .beside(async move { app.presence.remove(&channel, client).await })
-            .await;
+        let removed = self.beside(async move { app.presence.remove(&channel, client).await }).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%error, "could not remove a client from the presence");
         }

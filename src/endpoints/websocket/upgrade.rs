@@ -25,26 +25,16 @@ const TOKEN_COOKIE: &str = "carillon_session";
 /// `GET /connection/websocket`
 pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<Response, Refused> {
     let accept = check_handshake(request.headers())?;
-    let text = |name| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let host = text(header::HOST).or_else(|| {
-        request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str())
-    });
+    let text =
+        |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST)
+        .or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     if !origin::is_allowed(text(header::ORIGIN), host, &app.limits.allowed_origins) {
         let detail =
             "Pages of this origin may not connect; see the setting client.allowed_origins.";
         return Err(Problem::new(ProblemKind::Forbidden, "origin_not_allowed", detail).into());
     }
-    let token = bearer(request.headers())
-        .map(str::to_owned)
-        .or_else(|| cookie(request.headers()));
+    let token = bearer(request.headers()).map(str::to_owned).or_else(|| cookie(request.headers()));
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let Some(upgrade) = upgrade else {
         return Err(not_a_handshake("This connection cannot be upgraded.").into());
@@ -67,19 +57,14 @@ pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<R
 async fn hand_over(app: App, transport: Transport, head: Bytes, token: Option<String>) {
     let client = ClientId::from_random(app.entropy.bytes::<16>());
     let hub = std::sync::Arc::clone(&app.hub);
-    hub.adopt(transport, Wire::WebSocket, head, move |link| {
-        Session::new(link, app, client, token)
-    })
-    .await;
+    hub.adopt(transport, Wire::WebSocket, head, move |link| Session::new(link, app, client, token))
+        .await;
 }
 
 /// Checks the opening handshake (RFC 6455, section 4.2.1) and answers its key.
 fn check_handshake(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
     let has = |name, token: &str| {
-        let values = headers
-            .get_all(name)
-            .into_iter()
-            .filter_map(|value| value.to_str().ok());
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values
             .flat_map(|value| value.split(','))
             .any(|part| part.trim().eq_ignore_ascii_case(token))
@@ -88,9 +73,7 @@ fn check_handshake(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
         return Err(not_a_handshake("This path takes WebSocket connections."));
     }
     if !has(header::SEC_WEBSOCKET_VERSION, "13") {
-        return Err(not_a_handshake(
-            "The version of the WebSocket protocol must be 13.",
-        ));
+        return Err(not_a_handshake("The version of the WebSocket protocol must be 13."));
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
     let key = key.ok_or_else(|| not_a_handshake("The header Sec-WebSocket-Key is missing."))?;
@@ -103,16 +86,11 @@ fn not_a_handshake(detail: &str) -> Problem {
 }
 
 fn cookie(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers
-        .get_all(header::COOKIE)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(name, _)| *name == TOKEN_COOKIE)
-        .map(|(_, value)| value.to_owned())
+    let cookies =
+        headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == TOKEN_COOKIE).map(|(_, value)| value.to_owned())
 }
 
 /// Gives the bare socket back from under hyper, with what hyper read too much.
@@ -128,14 +106,9 @@ fn into_transport(upgraded: Upgraded) -> std::io::Result<(Transport, Bytes)> {
             Ok(parts) => {
                 let (socket, tls) = parts.io.into_inner().into_inner();
                 socket.set_nodelay(true)?;
-                Ok((
-                    Transport::Tls(socket.into_std()?, Box::new(tls)),
-                    parts.read_buf,
-                ))
+                Ok((Transport::Tls(socket.into_std()?, Box::new(tls)), parts.read_buf))
             }
-            Err(_) => Err(std::io::Error::other(
-                "the connection is neither TCP nor TLS over TCP",
-            )),
+            Err(_) => Err(std::io::Error::other("the connection is neither TCP nor TLS over TCP")),
         },
     }
 }

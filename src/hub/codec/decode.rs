@@ -69,10 +69,7 @@ impl Decoder {
     ) -> Result<(), ProtocolViolation> {
         let result = self.decode(bytes, max_message_bytes, on);
         if self.finished || result.is_err() {
-            *self = Self {
-                finished: true,
-                ..Self::default()
-            };
+            *self = Self { finished: true, ..Self::default() };
         }
         result
     }
@@ -153,9 +150,7 @@ impl Decoder {
         max_message_bytes: usize,
     ) -> Result<Frame, ProtocolViolation> {
         if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(ProtocolViolation::malformed(
-                "reserved bits are set without an extension",
-            ));
+            return Err(ProtocolViolation::malformed("reserved bits are set without an extension"));
         }
         let Some(mask) = header.mask else {
             return Err(ProtocolViolation::malformed("client frames must be masked"));
@@ -186,14 +181,10 @@ impl Decoder {
             (Data::Binary, None) => Kind::Binary,
             (Data::Continue, Some(message)) => message.kind(),
             (Data::Continue, None) => {
-                return Err(ProtocolViolation::malformed(
-                    "continuation without a message",
-                ));
+                return Err(ProtocolViolation::malformed("continuation without a message"));
             }
             (Data::Text | Data::Binary, Some(_)) => {
-                return Err(ProtocolViolation::malformed(
-                    "new message inside a fragmented one",
-                ));
+                return Err(ProtocolViolation::malformed("new message inside a fragmented one"));
             }
             (Data::Reserved(_), _) => return Err(ProtocolViolation::malformed("unknown opcode")),
         };
@@ -271,14 +262,10 @@ fn control_role(
     length: u64,
 ) -> Result<Role, ProtocolViolation> {
     if !header.is_final {
-        return Err(ProtocolViolation::malformed(
-            "control frames must not be fragmented",
-        ));
+        return Err(ProtocolViolation::malformed("control frames must not be fragmented"));
     }
     if length > MAX_CONTROL_PAYLOAD as u64 {
-        return Err(ProtocolViolation::malformed(
-            "control frames carry at most 125 bytes",
-        ));
+        return Err(ProtocolViolation::malformed("control frames carry at most 125 bytes"));
     }
     match control {
         Control::Ping => Ok(Role::Ping),

@@ -14,15 +14,10 @@ pub fn encode_frame(opcode: OpCode, payload: &[u8]) -> Bytes {
         matches!(opcode, OpCode::Data(_)) || payload.len() <= MAX_CONTROL_PAYLOAD,
         "a control frame carries at most 125 bytes"
     );
-    let header = FrameHeader {
-        opcode,
-        ..FrameHeader::default()
-    };
+    let header = FrameHeader { opcode, ..FrameHeader::default() };
     let length = payload.len() as u64;
     let mut frame = Vec::with_capacity(header.len(length) + payload.len());
-    header
-        .format(length, &mut frame)
-        .expect("writing to a Vec cannot fail");
+    header.format(length, &mut frame).expect("writing to a Vec cannot fail");
     frame.extend_from_slice(payload);
     Bytes::from(frame)
 }

@@ -23,11 +23,7 @@ pub(super) struct Message {
 
 impl Message {
     pub(super) fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            bytes: Vec::new(),
-            checked: 0,
-        }
+        Self { kind, bytes: Vec::new(), checked: 0 }
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -80,8 +76,8 @@ impl Message {
 pub(super) fn whole(kind: Kind, payload: &[u8]) -> Result<Incoming<'_>, ProtocolViolation> {
     match kind {
         Kind::Binary => Ok(Incoming::Binary(payload)),
-        Kind::Text => str::from_utf8(payload)
-            .map(Incoming::Text)
-            .map_err(|_| ProtocolViolation::NOT_UTF8),
+        Kind::Text => {
+            str::from_utf8(payload).map(Incoming::Text).map_err(|_| ProtocolViolation::NOT_UTF8)
+        }
     }
 }

@@ -73,9 +73,7 @@ fn feed_all<'a>(
     let mut heard = Vec::new();
     for piece in pieces {
         let mut piece = piece.to_vec();
-        let result = decoder.feed(&mut piece, limit, &mut |incoming| {
-            heard.push(incoming.into())
-        });
+        let result = decoder.feed(&mut piece, limit, &mut |incoming| heard.push(incoming.into()));
         if result.is_err() {
             return (heard, result);
         }
@@ -102,12 +100,8 @@ fn a_decoder_is_small_and_owns_nothing_at_rest() {
     assert!(size_of::<Decoder>() <= 64);
     let mut decoder = Decoder::new();
     assert_eq!(decoder.owned_bytes(), 0);
-    let bytes = [
-        frame(TEXT, b"one "),
-        frame(FINAL | PING, b"?"),
-        frame(FINAL | CONTINUE, b"two"),
-    ]
-    .concat();
+    let bytes =
+        [frame(TEXT, b"one "), frame(FINAL | PING, b"?"), frame(FINAL | CONTINUE, b"two")].concat();
     let mut owned_meanwhile = 0;
     for byte in &bytes {
         let (_, result) = feed_all(&mut decoder, [&[*byte][..]], LIMIT);
@@ -123,9 +117,7 @@ fn a_header_in_pieces_is_kept_without_allocating() {
     let mut decoder = Decoder::new();
     let header = header(FINAL | BINARY, 70_000);
     assert_eq!(header.len(), 14);
-    feed_all(&mut decoder, header[..13].chunks(1), LIMIT)
-        .1
-        .expect("the header is not refused");
+    feed_all(&mut decoder, header[..13].chunks(1), LIMIT).1.expect("the header is not refused");
     assert_eq!(decoder.owned_bytes(), 0);
 }
 
@@ -198,10 +190,7 @@ fn what_the_protocol_forbids_is_refused_with_1002() {
         ("fragmented close", frame(CLOSE, b"")),
         ("long ping", frame(FINAL | PING, &[0; 126])),
         ("stray continuation", frame(FINAL | CONTINUE, b"")),
-        (
-            "text in text",
-            [open.clone(), frame(FINAL | TEXT, b"")].concat(),
-        ),
+        ("text in text", [open.clone(), frame(FINAL | TEXT, b"")].concat()),
         ("binary in text", [open, frame(BINARY, b"")].concat()),
         ("half a close code", frame(FINAL | CLOSE, &[3])),
     ];
@@ -219,10 +208,7 @@ fn only_close_codes_that_may_be_sent_are_accepted() {
     for code in [1000, 1001, 1003, 1007, 1011, 1013, 3000, 3999, 4000, 4999] {
         let payload = [&u16::to_be_bytes(code), "adieu ✓".as_bytes()].concat();
         let expected = Heard::Close(Some((code, "adieu ✓".to_owned())));
-        assert_eq!(
-            decode(&frame(FINAL | CLOSE, &payload)),
-            (vec![expected], Ok(()))
-        );
+        assert_eq!(decode(&frame(FINAL | CLOSE, &payload)), (vec![expected], Ok(())));
     }
     let bare = decode(&frame(FINAL | CLOSE, b""));
     assert_eq!(bare, (vec![Heard::Close(None)], Ok(())));
@@ -231,25 +217,11 @@ fn only_close_codes_that_may_be_sent_are_accepted() {
 #[test]
 fn text_must_be_utf8() {
     // Overlong, surrogate, beyond the last code point, cut short, stray continuation byte.
-    let bad: [&[u8]; 5] = [
-        b"\xc0\xaf",
-        b"\xed\xa0\x80",
-        b"\xf4\x90\x80\x80",
-        b"a\xce",
-        b"\x80",
-    ];
+    let bad: [&[u8]; 5] = [b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\xce", b"\x80"];
     for payload in bad {
-        assert_eq!(
-            refusal(&frame(FINAL | TEXT, payload)),
-            Some(1007),
-            "{payload:x?}"
-        );
+        assert_eq!(refusal(&frame(FINAL | TEXT, payload)), Some(1007), "{payload:x?}");
         let close = [&1000u16.to_be_bytes(), payload].concat();
-        assert_eq!(
-            refusal(&frame(FINAL | CLOSE, &close)),
-            Some(1007),
-            "{payload:x?}"
-        );
+        assert_eq!(refusal(&frame(FINAL | CLOSE, &close)), Some(1007), "{payload:x?}");
         let binary = decode(&frame(FINAL | BINARY, payload));
         assert_eq!(binary, (vec![Heard::Binary(payload.to_vec())], Ok(())));
     }
@@ -257,10 +229,7 @@ fn text_must_be_utf8() {
 
 #[test]
 fn bad_text_is_refused_as_soon_as_it_has_arrived() {
-    let whole = frame(
-        FINAL | TEXT,
-        b"\xce\xba\xf4\x90 and much more that never arrives",
-    );
+    let whole = frame(FINAL | TEXT, b"\xce\xba\xf4\x90 and much more that never arrives");
     // Header of six bytes, one good character, and the two bytes that cannot both be right.
     assert_eq!(refusal(&whole[..6 + 3]), None);
     assert_eq!(refusal(&whole[..6 + 4]), Some(1007));
@@ -304,18 +273,12 @@ fn nothing_is_decoded_after_a_close_or_a_violation() {
 #[test]
 fn memory_follows_what_arrived_and_doubles() {
     let mut decoder = Decoder::new();
-    let (_, result) = feed_all(
-        &mut decoder,
-        [&header(FINAL | BINARY, 1 << 30)[..]],
-        1 << 30,
-    );
+    let (_, result) = feed_all(&mut decoder, [&header(FINAL | BINARY, 1 << 30)[..]], 1 << 30);
     assert_eq!(result, Ok(()));
     assert!(decoder.owned_bytes() <= 8);
     let mut sizes = std::collections::BTreeSet::new();
     for arrived in 1..=10_000 {
-        feed_all(&mut decoder, [&[0][..]], 1 << 30)
-            .1
-            .expect("within the limit");
+        feed_all(&mut decoder, [&[0][..]], 1 << 30).1.expect("within the limit");
         assert!(decoder.owned_bytes() <= 2 * arrived);
         sizes.insert(decoder.owned_bytes());
     }
@@ -327,10 +290,7 @@ fn memory_follows_what_arrived_and_doubles() {
 fn server_frames_are_unmasked_and_of_exact_size() {
     let text = OpCode::Data(Data::Text);
     assert_eq!(encode_frame(text, b"hi")[..], *b"\x81\x02hi");
-    assert_eq!(
-        encode_frame(OpCode::Control(Control::Pong), b"")[..],
-        *b"\x8a\x00"
-    );
+    assert_eq!(encode_frame(OpCode::Control(Control::Pong), b"")[..], *b"\x8a\x00");
     for (length, header) in [
         (125, vec![0x81, 125]),
         (126, vec![0x81, 126, 0, 126]),

@@ -19,18 +19,9 @@ async fn a_registration_answers_the_user_and_no_secret() {
     assert_eq!(user["username"], "ada");
     assert_eq!(user["first_name"], "Ada");
     assert_eq!(user["last_name"], "Lovelace");
-    assert_eq!(
-        (&user["followers"], &user["following"]),
-        (&json!(0), &json!(0))
-    );
-    assert!(
-        user["display_name"].is_string() && user["created_at"].is_string(),
-        "{user}"
-    );
-    assert!(
-        !answer.text.contains("password"),
-        "no secret comes back: {answer}"
-    );
+    assert_eq!((&user["followers"], &user["following"]), (&json!(0), &json!(0)));
+    assert!(user["display_name"].is_string() && user["created_at"].is_string(), "{user}");
+    assert!(!answer.text.contains("password"), "no secret comes back: {answer}");
 }
 
 #[tokio::test]
@@ -79,17 +70,11 @@ async fn every_missing_field_of_a_registration_is_named() {
 #[tokio::test]
 async fn fields_longer_than_their_column_are_refused_by_name() {
     let server = Server::start().await;
-    let mut body = registration(
-        &"u".repeat(51),
-        &format!("{}@example.test", "e".repeat(250)),
-    );
+    let mut body = registration(&"u".repeat(51), &format!("{}@example.test", "e".repeat(250)));
     body["first_name"] = json!("f".repeat(51));
     body["last_name"] = json!("l".repeat(51));
     let answer = server.api().post("/v1/users").json(&body).send().await;
-    assert_eq!(
-        answer.bad_fields(),
-        ["email", "first_name", "last_name", "username"]
-    );
+    assert_eq!(answer.bad_fields(), ["email", "first_name", "last_name", "username"]);
 }
 
 #[tokio::test]

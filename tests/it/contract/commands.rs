@@ -19,19 +19,12 @@ async fn a_malformed_command_is_error_107_and_the_connection_stays() {
         ("subscribe", json!({"channel": ""})),
         ("subscribe", json!({"channel": 5})),
         ("subscribe", json!([])),
-        (
-            "subscribe",
-            json!({"channel": "feed:all", "recover": true, "offset": "many"}),
-        ),
+        ("subscribe", json!({"channel": "feed:all", "recover": true, "offset": "many"})),
         ("unsubscribe", json!({"channel": {}})),
         ("history", json!({"channel": "feed:all", "limit": "ten"})),
         ("publish", json!({"channel": "", "data": {}})),
     ] {
-        assert_eq!(
-            socket.error(method, params.clone()).await,
-            107,
-            "{method} {params}"
-        );
+        assert_eq!(socket.error(method, params.clone()).await, 107, "{method} {params}");
     }
     socket.subscribe("feed:all").await;
 }
@@ -39,14 +32,8 @@ async fn a_malformed_command_is_error_107_and_the_connection_stays() {
 #[tokio::test]
 async fn an_unknown_namespace_is_error_102() {
     let (_server, mut socket) = connected("").await;
-    for channel in ["nothing:here", "feedall", "feed:other", "trending:2h"] {
-        let code = socket.error("subscribe", json!({"channel": channel})).await;
-        assert!(
-            code == 102 || channel != "nothing:here",
-            "{channel}: {code}"
-        );
-        assert!(matches!(code, 102 | 103), "{channel}: {code}");
-    }
+    let code = socket.error("subscribe", json!({"channel": "nothing:here"})).await;
+    assert_eq!(code, 102);
     for method in ["publish", "history", "presence", "presence_stats"] {
         let params = json!({"channel": "nothing:here", "data": {}});
         assert_eq!(socket.error(method, params).await, 102, "{method}");
@@ -70,23 +57,19 @@ async fn ones_own_inbox_is_error_105_and_anothers_103() {
     let mut socket = server.socket(&ada.token).await;
     let own = format!("notifications:#{}", ada.id);
     let other = format!("notifications:#{}", bob.id);
-    assert_eq!(
-        socket.error("subscribe", json!({"channel": own})).await,
-        105
-    );
-    assert_eq!(
-        socket.error("subscribe", json!({"channel": other})).await,
-        103
-    );
+    assert_eq!(socket.error("subscribe", json!({"channel": own})).await, 105);
+    assert_eq!(socket.error("subscribe", json!({"channel": other})).await, 103);
     let history = json!({"channel": other, "limit": 10});
     assert_eq!(socket.error("history", history).await, 103);
-    // Neither a list of users nor a detour in writing opens it.
+    // No other way of writing the number opens it.
     for channel in [
-        format!("notifications:#{},{}", ada.id, bob.id),
         format!("notifications:# {}", bob.id),
+        format!("notifications:#0{}", bob.id),
+        format!("notifications:#+{}", bob.id),
+        format!("notifications:x#{}", bob.id),
     ] {
         let code = socket.error("subscribe", json!({"channel": channel})).await;
-        assert!(matches!(code, 102 | 103 | 107), "{channel}: {code}");
+        assert_eq!(code, 103, "{channel}");
     }
 }
 
@@ -94,15 +77,8 @@ async fn ones_own_inbox_is_error_105_and_anothers_103() {
 async fn subscribing_twice_is_error_105_and_possible_again_after_unsubscribing() {
     let (_server, mut socket) = connected("").await;
     socket.subscribe("feed:all").await;
-    assert_eq!(
-        socket
-            .error("subscribe", json!({"channel": "feed:all"}))
-            .await,
-        105
-    );
-    socket
-        .result("unsubscribe", json!({"channel": "feed:all"}))
-        .await;
+    assert_eq!(socket.error("subscribe", json!({"channel": "feed:all"})).await, 105);
+    socket.result("unsubscribe", json!({"channel": "feed:all"})).await;
     socket.subscribe("feed:all").await;
 }
 
@@ -115,9 +91,7 @@ async fn who_unsubscribed_hears_nothing_more() {
     let mut stays = server.socket(&ada.token).await;
     leaves.subscribe("feed:all").await;
     stays.subscribe("feed:all").await;
-    leaves
-        .result("unsubscribe", json!({"channel": "feed:all"}))
-        .await;
+    leaves.result("unsubscribe", json!({"channel": "feed:all"})).await;
     api.publish(&ada, "After").await;
     stays.publication("feed:all").await;
     assert_eq!(leaves.left("feed:all").await, Vec::<Value>::new());
@@ -132,19 +106,11 @@ async fn one_subscription_too_many_is_error_106() {
         let reply = socket.reply("subscribe", params).await;
         refused.push(reply["error"]["code"].as_u64());
     }
-    let first = refused
-        .iter()
-        .position(Option::is_some)
-        .expect("a limit is a limit");
+    let first = refused.iter().position(Option::is_some).expect("a limit is a limit");
     // Whether the inbox, which the server subscribed, takes one of the four places is not promised.
     assert!(matches!(first, 3 | 4), "{refused:?}");
-    assert!(
-        refused[first..].iter().all(|code| *code == Some(106)),
-        "{refused:?}"
-    );
-    socket
-        .result("unsubscribe", json!({"channel": "tag:t0"}))
-        .await;
+    assert!(refused[first..].iter().all(|code| *code == Some(106)), "{refused:?}");
+    socket.result("unsubscribe", json!({"channel": "tag:t0"})).await;
     socket.subscribe("tag:t9").await;
 }
 
@@ -156,13 +122,9 @@ async fn a_client_cannot_publish_to_the_channels_that_speak_for_the_log() {
     socket.subscribe("feed:all").await;
     let inbox = format!("notifications:#{}", ada.id);
     let author = format!("author:{}", ada.id);
-    for channel in [
-        "feed:all",
-        "tag:rust",
-        author.as_str(),
-        "post:0123456789abcdef01234567",
-        inbox.as_str(),
-    ] {
+    for channel in
+        ["feed:all", "tag:rust", author.as_str(), "post:0123456789abcdef01234567", inbox.as_str()]
+    {
         let params = json!({"channel": channel, "data": {"type": "post.published"}});
         assert_eq!(socket.error("publish", params).await, 103, "{channel}");
     }
@@ -187,24 +149,14 @@ async fn history_of_the_feed_reads_forwards_backwards_and_the_position_only() {
     let mut socket = server.socket(&ada.token).await;
     let position = socket.subscribe("feed:all").await;
     let read = |history: &Value| {
-        let publications = history["publications"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        publications
-            .iter()
-            .map(|p| p["offset"].as_u64().expect("an offset"))
-            .collect::<Vec<_>>()
+        let publications = history["publications"].as_array().cloned().unwrap_or_default();
+        publications.iter().map(|p| p["offset"].as_u64().expect("an offset")).collect::<Vec<_>>()
     };
-    let all = socket
-        .result("history", json!({"channel": "feed:all", "limit": 10}))
-        .await;
+    let all = socket.result("history", json!({"channel": "feed:all", "limit": 10})).await;
     assert_eq!(read(&all), [1, 2, 3, 4, 5]);
     assert_eq!(all["offset"], 5);
     assert_eq!(all["epoch"], json!(position.epoch));
-    let top = socket
-        .result("history", json!({"channel": "feed:all", "limit": 0}))
-        .await;
+    let top = socket.result("history", json!({"channel": "feed:all", "limit": 0})).await;
     assert_eq!(read(&top), Vec::<u64>::new());
     assert_eq!(top["offset"], 5);
     let since = json!({"offset": 2, "epoch": position.epoch});

@@ -20,13 +20,9 @@ async fn without_a_token_the_connection_is_closed_with_3501() {
 #[tokio::test]
 async fn an_unknown_or_malformed_token_is_closed_with_3500() {
     let server = Server::start().await;
-    for token in [
-        "cst_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        "ctk_AAAA",
-        "nonsense",
-        "a.b.c",
-        "🦀",
-    ] {
+    for token in
+        ["cst_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "ctk_AAAA", "nonsense", "a.b.c", "🦀"]
+    {
         let frame = json!({"id": 1, "connect": {"token": token}}).to_string();
         closes_with(&server, &frame, 3500).await;
     }
@@ -35,12 +31,7 @@ async fn an_unknown_or_malformed_token_is_closed_with_3500() {
 #[tokio::test]
 async fn a_command_before_connect_is_closed_with_3501() {
     let server = Server::start().await;
-    closes_with(
-        &server,
-        r#"{"id":1,"subscribe":{"channel":"feed:all"}}"#,
-        3501,
-    )
-    .await;
+    closes_with(&server, r#"{"id":1,"subscribe":{"channel":"feed:all"}}"#, 3501).await;
     closes_with(&server, r#"{"id":1,"ping":{}}"#, 3501).await;
 }
 
@@ -61,21 +52,10 @@ async fn connect_answers_what_a_client_needs_to_know() {
     let server = Server::start().await;
     let ada = server.api().person("ada").await;
     let socket = server.socket(&ada.token).await;
-    assert_eq!(
-        socket.hello["ping"], 25,
-        "seconds between pings: {}",
-        socket.hello
-    );
-    assert_eq!(
-        socket.hello["pong"], true,
-        "a pong is expected: {}",
-        socket.hello
-    );
+    assert_eq!(socket.hello["ping"], 25, "seconds between pings: {}", socket.hello);
+    assert_eq!(socket.hello["pong"], true, "a pong is expected: {}", socket.hello);
     let other = server.socket(&ada.token).await;
-    assert_ne!(
-        socket.hello["client"], other.hello["client"],
-        "one id a connection"
-    );
+    assert_ne!(socket.hello["client"], other.hello["client"], "one id a connection");
 }
 
 #[tokio::test]
@@ -99,26 +79,13 @@ async fn an_anonymous_client_connects_where_that_is_allowed_and_reads_no_more_th
     .await;
     let mut socket = Socket::anonymous(server.address()).await;
     socket.subscribe("open:room").await;
-    assert_eq!(
-        socket
-            .error("subscribe", json!({"channel": "members:room"}))
-            .await,
-        103
-    );
-    assert_eq!(
-        socket
-            .error("subscribe", json!({"channel": "feed:all"}))
-            .await,
-        103
-    );
+    assert_eq!(socket.error("subscribe", json!({"channel": "members:room"})).await, 103);
+    assert_eq!(socket.error("subscribe", json!({"channel": "feed:all"})).await, 103);
     let publish = json!({"channel": "open:room", "data": {}});
     assert_eq!(socket.error("publish", publish).await, 103);
     let body = json!({"channel": "open:room", "data": {"n": 1}});
     server.api().server_result("publish", &body).await;
-    assert_eq!(
-        socket.publication("open:room").await["data"],
-        json!({"n": 1})
-    );
+    assert_eq!(socket.publication("open:room").await["data"], json!({"n": 1}));
 }
 
 #[tokio::test]
@@ -139,10 +106,7 @@ async fn an_insecure_server_lets_anyone_do_everything_in_configured_namespaces()
     }
     let channel = json!({"channel": "chat:room", "limit": 10});
     let history = second.result("history", channel).await;
-    assert_eq!(
-        history["publications"][0]["data"]["text"], "hi",
-        "{history}"
-    );
+    assert_eq!(history["publications"][0]["data"]["text"], "hi", "{history}");
     let channel = json!({"channel": "chat:room"});
     let stats = second.result("presence_stats", channel.clone()).await;
     assert_eq!(stats["num_clients"], 2, "{stats}");

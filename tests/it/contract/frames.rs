@@ -56,10 +56,8 @@ async fn a_message_over_the_limit_closes_with_1009() {
     let mut socket = server.socket(&ada.token).await;
     let fits = json!({"channel": "tag:a", "data": "a".repeat(800)});
     socket.result("subscribe", fits).await;
-    let (_, large) = socket.command(
-        "subscribe",
-        json!({"channel": "tag:b", "data": "b".repeat(1_100)}),
-    );
+    let (_, large) =
+        socket.command("subscribe", json!({"channel": "tag:b", "data": "b".repeat(1_100)}));
     socket.send(&large).await;
     socket.expect_closed(1009).await;
 }
@@ -118,10 +116,7 @@ async fn bytes_that_are_no_request_are_no_failure() {
     ] {
         let answer = Raw::connect(server.address()).await.exchange(bytes).await;
         let answer = String::from_utf8_lossy(&answer);
-        assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
-            "{answer:.200}"
-        );
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:.200}");
     }
     server.api().get("/health/live").send().await.expect(200);
 }

@@ -36,11 +36,7 @@ async fn a_list_read_while_posts_are_added_has_no_hole_and_no_repeat() {
     let ada = api.person("ada").await;
     let before = write(&api, &ada, 17).await;
     let mine = format!("/v1/posts?author={}&limit=5", ada.id);
-    for path in [
-        "/v1/feed?limit=5",
-        "/v1/posts?tag=all&limit=5",
-        mine.as_str(),
-    ] {
+    for path in ["/v1/feed?limit=5", "/v1/posts?tag=all&limit=5", mine.as_str()] {
         let (mut seen, mut cursor) = page(&api, path).await;
         let mut count = 1;
         while let Some(next) = cursor {

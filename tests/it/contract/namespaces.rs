@@ -41,10 +41,7 @@ async fn two() -> (Server, Socket, Socket) {
     let server = Server::with(NAMESPACES).await;
     let api = server.api();
     let (ada, bob) = (api.person("ada").await, api.person("bob").await);
-    let sockets = (
-        server.socket(&ada.token).await,
-        server.socket(&bob.token).await,
-    );
+    let sockets = (server.socket(&ada.token).await, server.socket(&bob.token).await);
     (server, sockets.0, sockets.1)
 }
 
@@ -53,42 +50,18 @@ async fn a_subscriber_may_what_its_namespace_allows() {
     let (_server, mut ada, mut bob) = two().await;
     let start = ada.subscribe("full:room").await;
     bob.subscribe("full:room").await;
-    ada.result(
-        "publish",
-        json!({"channel": "full:room", "data": {"text": "hi"}}),
-    )
-    .await;
+    ada.result("publish", json!({"channel": "full:room", "data": {"text": "hi"}})).await;
     let publication = bob.publication("full:room").await;
     assert_eq!(publication["data"], json!({"text": "hi"}));
     assert_eq!(publication["offset"], json!(start.offset + 1));
     let told = publication["info"]["client"].clone();
-    assert_eq!(
-        told, ada.hello["client"],
-        "a client's publication says whose it is: {publication}"
-    );
-    let history = bob
-        .result("history", json!({"channel": "full:room", "limit": 10}))
-        .await;
-    assert_eq!(
-        history["publications"][0]["data"],
-        json!({"text": "hi"}),
-        "{history}"
-    );
-    let presence = bob
-        .result("presence", json!({"channel": "full:room"}))
-        .await;
-    assert_eq!(
-        presence["presence"].as_object().expect("clients").len(),
-        2,
-        "{presence}"
-    );
-    let stats = bob
-        .result("presence_stats", json!({"channel": "full:room"}))
-        .await;
-    assert_eq!(
-        (&stats["num_clients"], &stats["num_users"]),
-        (&json!(2), &json!(2))
-    );
+    assert_eq!(told, ada.hello["client"], "a client's publication says whose it is: {publication}");
+    let history = bob.result("history", json!({"channel": "full:room", "limit": 10})).await;
+    assert_eq!(history["publications"][0]["data"], json!({"text": "hi"}), "{history}");
+    let presence = bob.result("presence", json!({"channel": "full:room"})).await;
+    assert_eq!(presence["presence"].as_object().expect("clients").len(), 2, "{presence}");
+    let stats = bob.result("presence_stats", json!({"channel": "full:room"})).await;
+    assert_eq!((&stats["num_clients"], &stats["num_users"]), (&json!(2), &json!(2)));
 }
 
 #[tokio::test]
@@ -127,11 +100,7 @@ async fn what_a_namespace_has_but_does_not_allow_is_103() {
         let params = json!({"channel": "kept:room", "data": {}});
         assert_eq!(ada.error(method, params).await, 103, "{method}");
     }
-    assert_eq!(
-        ada.error("subscribe", json!({"channel": "shut:room"}))
-            .await,
-        103
-    );
+    assert_eq!(ada.error("subscribe", json!({"channel": "shut:room"})).await, 103);
 }
 
 #[tokio::test]
@@ -142,32 +111,22 @@ async fn what_a_namespace_allows_but_does_not_have_is_108() {
         let params = json!({"channel": "bare:room"});
         assert_eq!(ada.error(method, params).await, 108, "{method}");
     }
-    ada.result("publish", json!({"channel": "bare:room", "data": [1]}))
-        .await;
+    ada.result("publish", json!({"channel": "bare:room", "data": [1]})).await;
     let publication = bob.publication("bare:room").await;
     assert_eq!(publication["data"], json!([1]));
-    assert!(
-        publication.get("offset").is_none(),
-        "nothing kept, no offset: {publication}"
-    );
+    assert!(publication.get("offset").is_none(), "nothing kept, no offset: {publication}");
 }
 
 #[tokio::test]
 async fn a_channel_limited_to_users_is_theirs_alone() {
     let server = Server::with(NAMESPACES).await;
     let api = server.api();
-    let (ada, bob, eve) = (
-        api.person("ada").await,
-        api.person("bob").await,
-        api.person("eve").await,
-    );
+    let (ada, bob, eve) =
+        (api.person("ada").await, api.person("bob").await, api.person("eve").await);
     let channel = format!("team:talk#{},{}", ada.id, bob.id);
     for member in [&ada, &bob] {
         server.socket(&member.token).await.subscribe(&channel).await;
     }
     let mut socket = server.socket(&eve.token).await;
-    assert_eq!(
-        socket.error("subscribe", json!({"channel": channel})).await,
-        103
-    );
+    assert_eq!(socket.error("subscribe", json!({"channel": channel})).await, 103);
 }

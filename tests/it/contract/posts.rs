@@ -9,12 +9,7 @@ async fn a_body_that_is_not_json_is_400() {
     let server = Server::start().await;
     let api = server.api();
     let ada = api.person("ada").await;
-    for text in [
-        "{\"title\": ",
-        "not json",
-        "",
-        "{\"title\": \"T\", \"content\": \"C\"} more",
-    ] {
+    for text in ["{\"title\": ", "not json", "", "{\"title\": \"T\", \"content\": \"C\"} more"] {
         let ask = api.post("/v1/posts").token(&ada.token).text(text);
         ask.send().await.problem(400);
     }
@@ -63,10 +58,7 @@ async fn every_missing_or_overlong_field_of_a_post_is_named() {
         (json!({}), vec!["content", "title"]),
         (json!({"title": "T"}), vec!["content"]),
         (json!({"title": "", "content": "C"}), vec!["title"]),
-        (
-            json!({"title": "t".repeat(201), "content": "C"}),
-            vec!["title"],
-        ),
+        (json!({"title": "t".repeat(201), "content": "C"}), vec!["title"]),
     ] {
         let ask = api.post("/v1/posts").token(&ada.token).json(&body);
         assert_eq!(ask.send().await.bad_fields(), fields, "{body}");
@@ -101,12 +93,7 @@ async fn nul_characters_are_refused() {
 async fn an_unknown_post_is_404_and_a_strange_id_no_failure() {
     let server = Server::start().await;
     let api = server.api();
-    for id in [
-        "0123456789abcdef01234567",
-        "zzz",
-        "%00",
-        "%7B%22$gt%22:%22%22%7D",
-    ] {
+    for id in ["0123456789abcdef01234567", "zzz", "%00", "%7B%22$gt%22:%22%22%7D"] {
         let answer = api.get(&format!("/v1/posts/{id}")).send().await;
         assert!(matches!(answer.status, 400 | 404 | 422), "{id}: {answer}");
         answer.problem(answer.status);
@@ -157,10 +144,7 @@ async fn two_posts_of_one_title_have_two_slugs() {
     let ada = api.person("ada").await;
     let first = api.publish(&ada, "Same title").await;
     let second = api.publish(&ada, "Same title").await;
-    assert!(
-        first["slug"].as_str().is_some_and(|slug| !slug.is_empty()),
-        "{first}"
-    );
+    assert!(first["slug"].as_str().is_some_and(|slug| !slug.is_empty()), "{first}");
     assert_ne!(first["slug"], second["slug"]);
 }
 

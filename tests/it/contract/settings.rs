@@ -11,13 +11,7 @@ async fn every_unknown_key_of_file_and_environment_is_listed() {
         .refused()
         .await;
     assert!(!status.success());
-    for key in [
-        "client.frobnicate",
-        "http_api.keyy",
-        "nonsense",
-        "client.wibble",
-        "whatever",
-    ] {
+    for key in ["client.frobnicate", "http_api.keyy", "nonsense", "client.wibble", "whatever"] {
         let listed = stderr.to_lowercase().contains(key);
         assert!(listed, "{key} is listed:\n{stderr}");
     }
@@ -38,10 +32,7 @@ async fn bad_values_and_unknown_schemes_are_listed_with_their_keys() {
 
 #[tokio::test]
 async fn variables_of_the_tests_are_no_settings() {
-    let server = Start::default()
-        .environment("CARILLON_TEST_SOMETHING", "1")
-        .run()
-        .await;
+    let server = Start::default().environment("CARILLON_TEST_SOMETHING", "1").run().await;
     server.api().get("/health/live").send().await.expect(200);
 }
 
@@ -60,11 +51,7 @@ async fn the_environment_wins_over_the_file() {
         let reply = socket.reply("subscribe", params).await;
         refused = refused.or(reply["error"]["code"].as_u64());
     }
-    assert_eq!(
-        refused,
-        Some(106),
-        "with a limit of seven nothing is refused"
-    );
+    assert_eq!(refused, Some(106), "with a limit of seven nothing is refused");
 }
 
 #[tokio::test]

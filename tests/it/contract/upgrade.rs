@@ -15,13 +15,7 @@ async fn a_foreign_origin_is_refused_and_the_own_or_none_is_not() {
     assert_eq!(Socket::attempt(address, &[]).await.err(), None, "no origin");
     let lookalike = format!("http://{address}.evil.example");
     let other_port = "http://127.0.0.1:1";
-    for origin in [
-        "https://evil.example",
-        lookalike.as_str(),
-        other_port,
-        "null",
-        "nonsense",
-    ] {
+    for origin in ["https://evil.example", lookalike.as_str(), other_port, "null", "nonsense"] {
         assert_eq!(attempt(origin).await, Some(403), "{origin}");
     }
 }
@@ -34,11 +28,7 @@ async fn allowed_origins_are_allowed_and_no_others() {
         Socket::attempt(server.address(), &headers).await.err()
     };
     assert_eq!(attempt("https://app.example").await, None);
-    for origin in [
-        "https://app.example.evil",
-        "http://app.example",
-        "https://other.example",
-    ] {
+    for origin in ["https://app.example.evil", "http://app.example", "https://other.example"] {
         assert_eq!(attempt(origin).await, Some(403), "{origin}");
     }
 }

@@ -57,12 +57,7 @@ pub(crate) fn calls(trace: &str) -> Vec<Call> {
             }
             continue;
         }
-        let call = Call {
-            name: name.to_owned(),
-            rest: rest.to_owned(),
-            began: at,
-            ended: at,
-        };
+        let call = Call { name: name.to_owned(), rest: rest.to_owned(), began: at, ended: at };
         if line.ends_with("<unfinished ...>") {
             open.insert(pid, call);
         } else {

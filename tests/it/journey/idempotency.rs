@@ -25,11 +25,7 @@ async fn the_same_key_and_body_get_the_first_answer_again() {
     assert_eq!(again.expect(201), first.expect(201));
     assert_eq!(pages(&api, "/v1/feed", 50).await.len(), 1);
     socket.publication("feed:all").await;
-    assert_eq!(
-        socket.left("feed:all").await,
-        Vec::<Value>::new(),
-        "told once"
-    );
+    assert_eq!(socket.left("feed:all").await, Vec::<Value>::new(), "told once");
 }
 
 #[tokio::test]
@@ -37,13 +33,9 @@ async fn the_same_key_with_another_body_is_refused() {
     let server = Server::start().await;
     let api = server.api();
     let ada = api.person("ada").await;
-    post_with_key(&api, &ada.token, "k1", &body())
-        .await
-        .expect(201);
+    post_with_key(&api, &ada.token, "k1", &body()).await.expect(201);
     let other = json!({"title": "Something else", "content": "Under the same key."});
-    post_with_key(&api, &ada.token, "k1", &other)
-        .await
-        .problem(422);
+    post_with_key(&api, &ada.token, "k1", &other).await.problem(422);
     assert_eq!(pages(&api, "/v1/feed", 50).await.len(), 1);
 }
 
@@ -72,19 +64,13 @@ async fn concurrent_identical_requests_make_one_post() {
     let mut ids = Vec::new();
     for answer in &answers {
         if answer.status == 409 {
-            assert!(
-                !answer.header("retry-after").is_empty(),
-                "still running says when: {answer}"
-            );
+            assert!(!answer.header("retry-after").is_empty(), "still running says when: {answer}");
         } else {
             ids.push(answer.expect(201)["id"].clone());
         }
     }
     assert!(!ids.is_empty(), "one of them got its answer");
-    assert!(
-        ids.iter().all(|id| *id == ids[0]),
-        "all got the same: {ids:?}"
-    );
+    assert!(ids.iter().all(|id| *id == ids[0]), "all got the same: {ids:?}");
     assert_eq!(pages(&api, "/v1/feed", 50).await.len(), 1);
 }
 
@@ -99,9 +85,7 @@ async fn a_key_outlives_a_kill_of_the_server() {
     let again = post_with_key(&api, &ada.token, "k1", &body()).await;
     assert_eq!(again.expect(201), first.expect(201));
     let other = json!({"title": "Something else", "content": "Under the same key."});
-    post_with_key(&api, &ada.token, "k1", &other)
-        .await
-        .problem(422);
+    post_with_key(&api, &ada.token, "k1", &other).await.problem(422);
     assert_eq!(pages(&api, "/v1/feed", 50).await.len(), 1);
 }
 
@@ -122,14 +106,8 @@ async fn a_server_publication_with_a_key_happens_once_also_across_a_kill() {
     assert_eq!(again, first);
     let other = json!({"channel": "chat:room", "data": {"n": 2}, "idempotency_key": "k2"});
     server.api().server_result("publish", &other).await;
-    let numbers = [
-        socket.publication("chat:room").await,
-        socket.publication("chat:room").await,
-    ];
-    assert_eq!(
-        [&numbers[0]["data"]["n"], &numbers[1]["data"]["n"]],
-        [&json!(1), &json!(2)]
-    );
+    let numbers = [socket.publication("chat:room").await, socket.publication("chat:room").await];
+    assert_eq!([&numbers[0]["data"]["n"], &numbers[1]["data"]["n"]], [&json!(1), &json!(2)]);
     assert_eq!(socket.left("chat:room").await, Vec::<Value>::new());
 
     server.kill();
@@ -140,9 +118,6 @@ async fn a_server_publication_with_a_key_happens_once_also_across_a_kill() {
     let fresh = json!({"channel": "chat:room", "data": {"n": 3}, "idempotency_key": "k3"});
     server.api().server_result("publish", &fresh).await;
     let next = socket.publication("chat:room").await;
-    assert_eq!(
-        next["data"]["n"], 3,
-        "the repeated one was not told again: {next}"
-    );
+    assert_eq!(next["data"]["n"], 3, "the repeated one was not told again: {next}");
     assert_eq!(next["offset"], json!(before.offset + 1));
 }

@@ -7,32 +7,17 @@ use crate::support::{Person, Server, title, unique};
 fn expect_post_published(publication: &Value, author: &Person, post: &Value) {
     let data = &publication["data"];
     assert_eq!(data["type"], "post.published", "{publication}");
-    assert_eq!(
-        publication["tags"]["type"], "post.published",
-        "tags repeat the type"
-    );
+    assert_eq!(publication["tags"]["type"], "post.published", "tags repeat the type");
     let id = data["id"].as_str().unwrap_or_default();
     assert_eq!(id.len(), 36, "the event id is a UUID: {publication}");
     assert_eq!(&id[14..15], "7", "of version 7: {publication}");
     let time = data["time"].as_str().unwrap_or_default();
-    assert!(
-        time.contains('T') && time.ends_with('Z'),
-        "RFC 3339, UTC: {publication}"
-    );
+    assert!(time.contains('T') && time.ends_with('Z'), "RFC 3339, UTC: {publication}");
     assert_eq!(data["actor"]["id"], json!(author.id), "{publication}");
-    assert_eq!(
-        data["actor"]["username"],
-        json!(author.username),
-        "{publication}"
-    );
+    assert_eq!(data["actor"]["username"], json!(author.username), "{publication}");
     let told = &data["post"];
-    for field in [
-        "id", "slug", "title", "excerpt", "tags", "status", "author", "counts",
-    ] {
-        assert_eq!(
-            told[field], post[field],
-            "{field} of the post: {publication}"
-        );
+    for field in ["id", "slug", "title", "excerpt", "tags", "status", "author", "counts"] {
+        assert_eq!(told[field], post[field], "{field} of the post: {publication}");
     }
 }
 
@@ -42,23 +27,14 @@ async fn a_post_reaches_the_feed_its_tag_and_its_author_channel() {
     let api = server.api();
     let (ada, bob) = (api.person("ada").await, api.person("bob").await);
     let tag = format!("rust{}", unique());
-    let channels = [
-        "feed:all".to_owned(),
-        format!("tag:{tag}"),
-        format!("author:{}", ada.id),
-    ];
+    let channels = ["feed:all".to_owned(), format!("tag:{tag}"), format!("author:{}", ada.id)];
     let mut socket = server.socket(&bob.token).await;
     for channel in &channels {
         let position = socket.subscribe(channel).await;
         assert!(!position.epoch.is_empty(), "{channel} can be recovered");
     }
     let body = json!({"title": "On queues", "content": "Every queue is bounded.", "tags": [tag]});
-    let made = api
-        .post("/v1/posts")
-        .token(&ada.token)
-        .json(&body)
-        .send()
-        .await;
+    let made = api.post("/v1/posts").token(&ada.token).json(&body).send().await;
     let post = made.expect(201);
 
     let mut ids = Vec::new();
@@ -81,12 +57,7 @@ async fn a_publication_carries_the_excerpt_and_not_the_whole_content() {
     socket.subscribe("feed:all").await;
     let content = "A long article says this sentence very often. ".repeat(400);
     let body = json!({"title": "Long", "content": content});
-    let made = api
-        .post("/v1/posts")
-        .token(&ada.token)
-        .json(&body)
-        .send()
-        .await;
+    let made = api.post("/v1/posts").token(&ada.token).json(&body).send().await;
     let post = made.expect(201);
     assert_eq!(post["content"], json!(content), "its author gets it whole");
 
@@ -94,11 +65,7 @@ async fn a_publication_carries_the_excerpt_and_not_the_whole_content() {
     let told = &publication["data"]["post"];
     assert_eq!(told["excerpt"], post["excerpt"]);
     let cut = told["content"].as_str().expect("the field is there, cut");
-    assert!(
-        cut.len() < 2_000,
-        "{} bytes of content in a publication",
-        cut.len()
-    );
+    assert!(cut.len() < 2_000, "{} bytes of content in a publication", cut.len());
 }
 
 #[tokio::test]
@@ -109,12 +76,7 @@ async fn a_draft_is_told_to_nobody() {
     let mut socket = server.socket(&ada.token).await;
     socket.subscribe("feed:all").await;
     let body = json!({"title": "Not yet", "content": "Still thinking.", "status": "draft"});
-    let made = api
-        .post("/v1/posts")
-        .token(&ada.token)
-        .json(&body)
-        .send()
-        .await;
+    let made = api.post("/v1/posts").token(&ada.token).json(&body).send().await;
     assert_eq!(made.expect(201)["status"], "draft");
     api.publish(&ada, "Now").await;
 
@@ -180,15 +142,10 @@ async fn a_post_is_read_back_as_it_was_answered() {
     let ada = api.person("ada").await;
     let post = api.publish(&ada, "Read me back").await;
     let id = post["id"].as_str().expect("a post has an id");
-    assert!(
-        id.len() == 24 && id.chars().all(|c| c.is_ascii_hexdigit()),
-        "ObjectId hex: {id}"
-    );
+    assert!(id.len() == 24 && id.chars().all(|c| c.is_ascii_hexdigit()), "ObjectId hex: {id}");
     let read = api.get(&format!("/v1/posts/{id}")).send().await;
     let read = read.expect(200);
-    for field in [
-        "id", "slug", "title", "content", "excerpt", "tags", "status", "version",
-    ] {
+    for field in ["id", "slug", "title", "content", "excerpt", "tags", "status", "version"] {
         assert_eq!(read[field], post[field], "{field}");
     }
     assert_eq!(read["author"]["id"], json!(ada.id));
@@ -203,11 +160,9 @@ async fn posts_are_listed_by_tag_by_author_and_in_the_feed() {
     let server = Server::start().await;
     let api = server.api();
     let (ada, bob) = (api.person("ada").await, api.person("bob").await);
-    for (author, title, tag) in [
-        (&ada, "One", "red"),
-        (&bob, "Two", "red"),
-        (&ada, "Three", "blue"),
-    ] {
+    for (author, title, tag) in
+        [(&ada, "One", "red"), (&bob, "Two", "red"), (&ada, "Three", "blue")]
+    {
         let body = json!({"title": title, "content": "Text.", "tags": [tag]});
         let ask = api.post("/v1/posts").token(&author.token).json(&body);
         ask.send().await.expect(201);

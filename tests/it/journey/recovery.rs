@@ -14,10 +14,8 @@ async fn who_comes_back_gets_exactly_what_was_missed_in_order_and_once() {
     let start = socket.subscribe("feed:all").await;
     api.publish(&ada, "Seen").await;
     let seen = socket.publication("feed:all").await;
-    let since = Position {
-        epoch: start.epoch,
-        offset: seen["offset"].as_u64().expect("an offset"),
-    };
+    let since =
+        Position { epoch: start.epoch, offset: seen["offset"].as_u64().expect("an offset") };
     wire.cut();
     drop(socket);
     for number in 1..=3 {
@@ -28,15 +26,8 @@ async fn who_comes_back_gets_exactly_what_was_missed_in_order_and_once() {
     let mut socket = Socket::connected(wire.address(), &bob.token).await;
     let back = socket.recover("feed:all", &since).await;
     assert!(back.recovered);
-    assert_eq!(
-        titles(&back.publications),
-        ["Missed 1", "Missed 2", "Missed 3"]
-    );
-    let offsets: Vec<_> = back
-        .publications
-        .iter()
-        .map(|p| p["offset"].clone())
-        .collect();
+    assert_eq!(titles(&back.publications), ["Missed 1", "Missed 2", "Missed 3"]);
+    let offsets: Vec<_> = back.publications.iter().map(|p| p["offset"].clone()).collect();
     let wanted: Vec<_> = (1..=3).map(|n| json!(since.offset + n)).collect();
     assert_eq!(offsets, wanted);
     assert_eq!(back.position.epoch, since.epoch);
@@ -46,11 +37,7 @@ async fn who_comes_back_gets_exactly_what_was_missed_in_order_and_once() {
     let live = socket.publication("feed:all").await;
     assert_eq!(title(&live), "Live again");
     assert_eq!(live["offset"], json!(since.offset + 4));
-    assert_eq!(
-        socket.left("feed:all").await,
-        Vec::<Value>::new(),
-        "nothing twice"
-    );
+    assert_eq!(socket.left("feed:all").await, Vec::<Value>::new(), "nothing twice");
 }
 
 #[tokio::test]
@@ -79,10 +66,7 @@ async fn an_empty_epoch_matches_any() {
         api.publish(&ada, &format!("Post {number}")).await;
     }
     let mut socket = server.socket(&ada.token).await;
-    let since = Position {
-        epoch: String::new(),
-        offset: 1,
-    };
+    let since = Position { epoch: String::new(), offset: 1 };
     let back = socket.recover("feed:all", &since).await;
     assert!(back.recovered);
     assert_eq!(titles(&back.publications), ["Post 2", "Post 3"]);
@@ -102,10 +86,7 @@ async fn a_long_absence_is_made_good_page_by_page_before_anything_live() {
     let mut socket = server.socket(&ada.token).await;
     let back = socket.recover("feed:all", &since).await;
     assert!(back.recovered);
-    assert!(
-        back.publications.len() <= 5,
-        "the reply holds the first page"
-    );
+    assert!(back.publications.len() <= 5, "the reply holds the first page");
     api.publish(&ada, "Live").await;
     let mut got = titles(&back.publications);
     while got.len() < 24 {
@@ -114,11 +95,7 @@ async fn a_long_absence_is_made_good_page_by_page_before_anything_live() {
     let mut wanted: Vec<_> = (1..=23).map(|n| format!("Missed {n}")).collect();
     wanted.push("Live".to_owned());
     assert_eq!(got, wanted);
-    assert_eq!(
-        socket.left("feed:all").await,
-        Vec::<Value>::new(),
-        "nothing twice"
-    );
+    assert_eq!(socket.left("feed:all").await, Vec::<Value>::new(), "nothing twice");
 }
 
 #[tokio::test]
@@ -148,11 +125,7 @@ async fn recovery_while_others_write_leaves_no_hole_and_repeats_nothing() {
         }
         for publication in &fresh {
             since.offset += 1;
-            assert_eq!(
-                publication["offset"],
-                json!(since.offset),
-                "no hole, no repeat"
-            );
+            assert_eq!(publication["offset"], json!(since.offset), "no hole, no repeat");
         }
         got.extend(titles(&fresh));
     }

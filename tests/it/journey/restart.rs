@@ -39,16 +39,10 @@ async fn recovered(
     let back = socket.recover("feed:all", since).await;
     assert!(back.recovered, "an old position recovers across a restart");
     if back.position.epoch != since.epoch {
-        let older = back
-            .publications
-            .iter()
-            .take_while(|p| p.get("offset").is_none());
+        let older = back.publications.iter().take_while(|p| p.get("offset").is_none());
         let rest = back.publications.iter().skip(older.count());
         for publication in rest {
-            assert!(
-                publication["offset"].is_u64(),
-                "older epochs come first: {publication}"
-            );
+            assert!(publication["offset"].is_u64(), "older epochs come first: {publication}");
         }
     }
     let mut got = unheard(&back.publications, heard);
@@ -64,10 +58,7 @@ async fn what_was_acknowledged_before_a_kill_is_listed_and_recovered_after_it() 
     let ada = server.api().person("ada").await;
     let (since, mut heard) = hear(&server, &ada, 3).await;
     for number in 1..=4 {
-        server
-            .api()
-            .publish(&ada, &format!("Missed {number}"))
-            .await;
+        server.api().publish(&ada, &format!("Missed {number}")).await;
     }
     server.kill();
     server.restart().await;
@@ -77,13 +68,7 @@ async fn what_was_acknowledged_before_a_kill_is_listed_and_recovered_after_it() 
     assert_eq!(listed.len(), 8, "every acknowledged post is listed");
     let mut socket = server.socket(&ada.token).await;
     let (position, got) = recovered(&mut socket, &since, &mut heard, 5).await;
-    let wanted = [
-        "Missed 1",
-        "Missed 2",
-        "Missed 3",
-        "Missed 4",
-        "After the kill",
-    ];
+    let wanted = ["Missed 1", "Missed 2", "Missed 3", "Missed 4", "After the kill"];
     assert_eq!(got, wanted);
 
     server.api().publish(&ada, "Live").await;
@@ -99,10 +84,7 @@ async fn after_an_orderly_restart_exactly_what_was_missed_is_recovered() {
     let ada = server.api().person("ada").await;
     let (since, _) = hear(&server, &ada, 2).await;
     for number in 1..=3 {
-        server
-            .api()
-            .publish(&ada, &format!("Missed {number}"))
-            .await;
+        server.api().publish(&ada, &format!("Missed {number}")).await;
     }
     let ended = server.terminate().await;
     assert!(ended.success(), "TERM ends with status 0: {ended}");
@@ -116,10 +98,7 @@ async fn after_an_orderly_restart_exactly_what_was_missed_is_recovered() {
     assert_eq!(got, ["Missed 1", "Missed 2", "Missed 3", "After"]);
     if back.position.epoch != since.epoch {
         for publication in &back.publications[..3] {
-            assert!(
-                publication.get("offset").is_none(),
-                "of an older epoch: {publication}"
-            );
+            assert!(publication.get("offset").is_none(), "of an older epoch: {publication}");
         }
         assert_eq!(back.publications[3]["offset"], json!(back.position.offset));
     }
@@ -180,10 +159,7 @@ async fn write_until_killed(api: Api, who: Person) -> Written {
                 acknowledged.push((title, id));
             }
             Err(_) => {
-                return Written {
-                    acknowledged,
-                    unanswered: Some((title, key)),
-                };
+                return Written { acknowledged, unanswered: Some((title, key)) };
             }
         }
     }
@@ -224,18 +200,10 @@ async fn every_write_acknowledged_under_repeated_kills_is_there_once() {
     for post in &listed {
         let title = post["title"].as_str().expect("a title").to_owned();
         let id = post["id"].as_str().expect("an id").to_owned();
-        assert_eq!(
-            found.insert(title, id),
-            None,
-            "no post is listed twice: {post}"
-        );
+        assert_eq!(found.insert(title, id), None, "no post is listed twice: {post}");
     }
     for (title, id) in &acknowledged {
-        assert_eq!(
-            found.get(title),
-            Some(id),
-            "acknowledged, so listed: {title}"
-        );
+        assert_eq!(found.get(title), Some(id), "acknowledged, so listed: {title}");
     }
     for title in found.keys() {
         let known = acknowledged.contains_key(title) || unanswered.contains(title);

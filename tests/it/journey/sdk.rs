@@ -159,14 +159,8 @@ async fn the_javascript_sdk_recovers_what_it_missed_exactly_once_and_in_order() 
     api.publish(&ada, "Last").await;
     wanted.push("Last".to_owned());
     told.push(script.next("publication").await);
-    let titles: Vec<_> = told
-        .iter()
-        .map(|event| event["title"].as_str().unwrap_or(""))
-        .collect();
+    let titles: Vec<_> = told.iter().map(|event| event["title"].as_str().unwrap_or("")).collect();
     assert_eq!(titles, wanted);
     let offsets: Vec<_> = told.iter().map(|event| event["offset"].clone()).collect();
-    assert_eq!(
-        offsets,
-        (1..=wanted.len()).map(|n| json!(n)).collect::<Vec<_>>()
-    );
+    assert_eq!(offsets, (1..=wanted.len()).map(|n| json!(n)).collect::<Vec<_>>());
 }

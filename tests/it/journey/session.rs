@@ -14,11 +14,7 @@ async fn a_ticket_opens_one_socket_and_no_second() {
     let server = Server::start().await;
     let api = server.api();
     let ada = api.person("ada").await;
-    let answer = api
-        .post("/v1/connection-tickets")
-        .token(&ada.token)
-        .send()
-        .await;
+    let answer = api.post("/v1/connection-tickets").token(&ada.token).send().await;
     let ticket = answer.expect(201)["ticket"].as_str().expect("a ticket");
     assert!(ticket.starts_with("ctk_"), "{answer}");
     assert!(answer.body["expires_at"].is_string(), "{answer}");
@@ -57,11 +53,7 @@ async fn ending_a_session_closes_its_socket_and_no_other() {
 
     assert_eq!(ended.closed_within(SOON).await, Closed(Some(3500)));
     stays.result("ping", json!({})).await;
-    api.get("/v1/me")
-        .token(&ada.token)
-        .send()
-        .await
-        .problem(401);
+    api.get("/v1/me").token(&ada.token).send().await.problem(401);
     api.get("/v1/me").token(&other).send().await.expect(200);
 }
 
@@ -71,23 +63,12 @@ async fn ending_all_sessions_closes_every_socket_of_the_user() {
     let api = server.api();
     let (ada, bob) = (api.person("ada").await, api.person("bob").await);
     let other = api.login(&ada.username).await;
-    let ticket = api
-        .post("/v1/connection-tickets")
-        .token(&other)
-        .send()
-        .await;
+    let ticket = api.post("/v1/connection-tickets").token(&other).send().await;
     let ticket = ticket.expect(201)["ticket"].as_str().expect("a ticket");
-    let mut sockets = [
-        server.socket(&ada.token).await,
-        server.socket(&other).await,
-        server.socket(ticket).await,
-    ];
+    let mut sockets =
+        [server.socket(&ada.token).await, server.socket(&other).await, server.socket(ticket).await];
     let mut stays = server.socket(&bob.token).await;
-    api.delete("/v1/sessions")
-        .token(&ada.token)
-        .send()
-        .await
-        .expect(204);
+    api.delete("/v1/sessions").token(&ada.token).send().await.expect(204);
 
     for socket in &mut sockets {
         assert_eq!(socket.closed_within(SOON).await, Closed(Some(3500)));
@@ -116,15 +97,10 @@ async fn the_upgrade_request_may_carry_the_token_itself() {
     let ada = server.api().person("ada").await;
     let bearer = format!("Bearer {}", ada.token);
     let headers = [("authorization", bearer.as_str())];
-    let mut socket = Socket::attempt(server.address(), &headers)
-        .await
-        .expect("an upgrade");
+    let mut socket = Socket::attempt(server.address(), &headers).await.expect("an upgrade");
     let hello = socket.result("connect", json!({})).await;
     let inbox = format!("notifications:#{}", ada.id);
-    assert!(
-        hello["subs"][&inbox].is_object(),
-        "connected as its owner: {hello}"
-    );
+    assert!(hello["subs"][&inbox].is_object(), "connected as its owner: {hello}");
 }
 
 #[tokio::test]
@@ -140,8 +116,5 @@ async fn me_is_the_user_with_what_is_for_oneself() {
     assert_eq!(me["plan"], "free");
     assert_eq!(me["email_verified"], false);
     assert!(me["created_at"].is_string(), "{me}");
-    assert!(
-        !me.to_string().contains("argon2"),
-        "no hash leaves the server: {me}"
-    );
+    assert!(!me.to_string().contains("argon2"), "no hash leaves the server: {me}");
 }

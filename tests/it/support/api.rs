@@ -42,10 +42,7 @@ impl Api {
             .no_proxy()
             .build()
             .expect("a plain HTTP client can be built");
-        Self {
-            base: format!("http://{address}"),
-            http,
-        }
+        Self { base: format!("http://{address}"), http }
     }
 
     fn ask(&self, method: Method, path: &str) -> Ask {
@@ -97,12 +94,7 @@ impl Api {
             .as_i64()
             .unwrap_or_else(|| panic!("a user's id is an integer: {made}"));
         let token = self.login(&username).await;
-        Person {
-            id,
-            username,
-            email,
-            token,
-        }
+        Person { id, username, email, token }
     }
 
     /// Logs somebody in who was registered with the tests' password: a new session's token.
@@ -179,13 +171,9 @@ impl Ask {
     /// Sends it and answers what came back.
     pub(crate) async fn send(self) -> Answer {
         let what = self.what.clone();
-        within(
-            PATIENCE * 2,
-            &format!("the answer to {what}"),
-            self.attempt(),
-        )
-        .await
-        .unwrap_or_else(|e| panic!("{what} got no answer: {e}"))
+        within(PATIENCE * 2, &format!("the answer to {what}"), self.attempt())
+            .await
+            .unwrap_or_else(|e| panic!("{what} got no answer: {e}"))
     }
 }
 
@@ -217,9 +205,7 @@ impl Answer {
 
     /// A header's value, empty when there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap_or("(not text)"))
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap_or("(not text)"))
     }
 
     /// The body, after checking that it is a problem document of the contract with this status.
@@ -233,9 +219,7 @@ impl Answer {
         assert_eq!(self.body["status"], json!(status), "{self}");
         for field in ["type", "title", "code", "detail", "request_id"] {
             assert!(
-                self.body[field]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
+                self.body[field].as_str().is_some_and(|text| !text.is_empty()),
                 "a problem has the text {field}: {self}"
             );
         }
@@ -261,10 +245,8 @@ impl Answer {
         let problem = self.problem(422);
         let errors = problem["errors"].as_array();
         let errors = errors.unwrap_or_else(|| panic!("a 422 lists its errors: {self}"));
-        let mut fields: Vec<_> = errors
-            .iter()
-            .map(|e| e["field"].as_str().unwrap_or_default().to_owned())
-            .collect();
+        let mut fields: Vec<_> =
+            errors.iter().map(|e| e["field"].as_str().unwrap_or_default().to_owned()).collect();
         fields.sort();
         fields
     }

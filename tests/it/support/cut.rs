@@ -17,17 +17,11 @@ pub(crate) struct Cut {
 impl Cut {
     /// Lays a wire to `target`.
     pub(crate) async fn new(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let whole = Arc::new(watch::Sender::new(true));
         let accepting = tokio::spawn(accept(listener, target, Arc::clone(&whole)));
-        Self {
-            address,
-            whole,
-            accepting,
-        }
+        Self { address, whole, accepting }
     }
 
     /// Where clients connect.

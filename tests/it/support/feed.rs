@@ -7,8 +7,7 @@ use super::Api;
 /// The event id of one publication.
 pub(crate) fn event_id(publication: &Value) -> String {
     let id = publication["data"]["id"].as_str();
-    id.unwrap_or_else(|| panic!("a publication has an event id: {publication}"))
-        .to_owned()
+    id.unwrap_or_else(|| panic!("a publication has an event id: {publication}")).to_owned()
 }
 
 /// The title of the post in one publication.
@@ -38,10 +37,7 @@ pub(crate) async fn pages(api: &Api, path: &str, limit: usize) -> Vec<Value> {
         let found = found.unwrap_or_else(|| panic!("a list has items: {answer}"));
         assert!(found.len() <= limit, "a page keeps its limit: {answer}");
         items.extend(found.iter().cloned());
-        assert!(
-            page.get("next_cursor").is_some(),
-            "a list says how it goes on: {answer}"
-        );
+        assert!(page.get("next_cursor").is_some(), "a list says how it goes on: {answer}");
         match page["next_cursor"].as_str() {
             Some(next) => cursor = Some(next.to_owned()),
             None => return items,

@@ -261,10 +261,7 @@ impl Start {
             .spawn()
             .expect("the server can be started");
         let kept = Arc::<Mutex<String>>::default();
-        keep(
-            child.stderr.take().expect("stderr is piped"),
-            Arc::clone(&kept),
-        );
+        keep(child.stderr.take().expect("stderr is piped"), Arc::clone(&kept));
         let guard = Reaped(&mut child);
         let status = guard.ended().await;
         // The pipe's end follows the process's end; the keeper holds the only other reference until then.

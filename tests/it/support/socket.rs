@@ -64,9 +64,7 @@ impl Socket {
     /// Opens it with a receive buffer so small that a reader who does not read is soon felt.
     pub(crate) async fn narrow(address: SocketAddr, token: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket can be made");
-        socket
-            .set_recv_buffer_size(4_096)
-            .expect("a receive buffer can be small");
+        socket.set_recv_buffer_size(4_096).expect("a receive buffer can be small");
         let mut socket = Self::over(socket, address, &[])
             .await
             .unwrap_or_else(|status| panic!("the upgrade was refused with {status}"));
@@ -123,9 +121,7 @@ impl Socket {
     pub(crate) async fn connect(&mut self, token: &str) {
         self.hello = self.result("connect", json!({"token": token})).await;
         assert!(
-            self.hello["client"]
-                .as_str()
-                .is_some_and(|id| !id.is_empty()),
+            self.hello["client"].as_str().is_some_and(|id| !id.is_empty()),
             "connect answers the client's id: {}",
             self.hello
         );
@@ -196,9 +192,7 @@ impl Socket {
     pub(crate) async fn error(&mut self, method: &str, params: Value) -> u64 {
         let reply = self.reply(method, params.clone()).await;
         assert!(
-            reply["error"]["message"]
-                .as_str()
-                .is_some_and(|m| !m.is_empty()),
+            reply["error"]["message"].as_str().is_some_and(|m| !m.is_empty()),
             "{method} {params} fails with a message: {reply}"
         );
         let code = reply["error"]["code"].as_u64();
@@ -257,9 +251,7 @@ impl Socket {
     /// How many pushes of a channel have come and were not asked for, without asking the server anything.
     pub(crate) fn kept(&self, channel: &str) -> usize {
         let pushes = self.pushes.iter();
-        pushes
-            .filter(|push| push["channel"] == json!(channel))
-            .count()
+        pushes.filter(|push| push["channel"] == json!(channel)).count()
     }
 
     /// Waits until the server has closed the connection, for at most `patience`.

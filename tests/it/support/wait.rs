@@ -34,9 +34,6 @@ where
         if let Some(value) = look().await {
             return value;
         }
-        assert!(
-            started.elapsed() < patience,
-            "waited {patience:?} in vain for {what}"
-        );
+        assert!(started.elapsed() < patience, "waited {patience:?} in vain for {what}");
     }
 }

@@ -33,10 +33,7 @@ fn event(n: u8, bytes: usize) -> LoggedEvent {
         seq: n.into(),
         event: Event {
             id: EventId::from_parts(NOON, [n; 10]),
-            actor: Some(Actor {
-                id: UserId(7),
-                username: "ada".into(),
-            }),
+            actor: Some(Actor { id: UserId(7), username: "ada".into() }),
             time: NOON,
             fact: Fact::ChannelPublished(bare),
         },
@@ -53,26 +50,16 @@ async fn writers_differ_in_how_they_sync_and_readers_cannot_write() {
     let (db, _directory) = database(Schema::Log).await;
     let synchronous = "PRAGMA synchronous";
     let mut durable = db.durable_write().await.unwrap();
-    let full: (i64,) = sqlx::query_as(synchronous)
-        .fetch_one(&mut *durable)
-        .await
-        .unwrap();
+    let full: (i64,) = sqlx::query_as(synchronous).fetch_one(&mut *durable).await.unwrap();
     drop(durable);
     let mut covered = db.covered_write().await.unwrap();
-    let normal: (i64,) = sqlx::query_as(synchronous)
-        .fetch_one(&mut *covered)
-        .await
-        .unwrap();
+    let normal: (i64,) = sqlx::query_as(synchronous).fetch_one(&mut *covered).await.unwrap();
     drop(covered);
     assert_eq!((full.0, normal.0), (2, 1), "FULL is 2, NORMAL is 1");
-    let mode: (String,) = sqlx::query_as("PRAGMA journal_mode")
-        .fetch_one(db.readers())
-        .await
-        .unwrap();
+    let mode: (String,) =
+        sqlx::query_as("PRAGMA journal_mode").fetch_one(db.readers()).await.unwrap();
     assert_eq!(mode.0, "wal");
-    let written = sqlx::query("DELETE FROM events")
-        .execute(db.readers())
-        .await;
+    let written = sqlx::query("DELETE FROM events").execute(db.readers()).await;
     assert!(written.is_err());
 }
 
@@ -110,10 +97,7 @@ async fn what_was_written_is_there_when_the_file_is_opened_again() {
     written.append(&[event(1, 10)]).await.unwrap();
     drop(written);
     let log = SqliteEventLog::new(open(directory.path(), Schema::Log).await);
-    let start = LogCursor {
-        incarnation: run(),
-        seq: 0,
-    };
+    let start = LogCursor { incarnation: run(), seq: 0 };
     assert_eq!(log.read_after(start, 9).await.unwrap(), [event(1, 10)]);
 }
 
@@ -144,10 +128,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     let (db, _directory) = database(Schema::Analytics).await;
     let analytics = SqliteAnalytics::new(db.clone());
     let big = event(1, 100_000);
-    let cursor = LogCursor {
-        incarnation: run(),
-        seq: 1,
-    };
+    let cursor = LogCursor { incarnation: run(), seq: 1 };
     limit_pages(&db, "PRAGMA max_page_count = 1").await;
     for _ in 0..3 {
         let refused = analytics.project(std::slice::from_ref(&big), cursor).await;
@@ -164,10 +145,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
 async fn a_writer_whose_transaction_sqlite_ended_by_itself_is_replaced() {
     let (db, _directory) = database(Schema::Analytics).await;
     let analytics = SqliteAnalytics::new(db.clone());
-    let cursor = LogCursor {
-        incarnation: run(),
-        seq: 1,
-    };
+    let cursor = LogCursor { incarnation: run(), seq: 1 };
     // What SQLite does where a disk fails: the driver does not hear of it, its
     // own rollback then finds no transaction, and it goes on believing in one.
     let mut writer = db.covered_write().await.unwrap();
@@ -186,10 +164,7 @@ async fn a_write_that_is_given_up_midway_stops_nobody() {
     let (db, _directory) = database(Schema::Log).await;
     let ledger = SqliteRelayLedger::new(db.clone());
     ledger.open_incarnation(run(), NOON).await.unwrap();
-    let cursor = |seq| LogCursor {
-        incarnation: run(),
-        seq,
-    };
+    let cursor = |seq| LogCursor { incarnation: run(), seq };
     for seq in 1..50 {
         // Given up after more and more steps of the way.
         let mut write = Box::pin(ledger.record(&[], cursor(seq)));
@@ -245,10 +220,7 @@ async fn days_are_counted_by_user_and_kind() {
     let mut late = event(2, 1);
     late.event.time = NOON.plus(Duration::from_secs(12 * 3600));
     let batch = [event(1, 1), late, event(3, 1)];
-    let cursor = LogCursor {
-        incarnation: run(),
-        seq: 3,
-    };
+    let cursor = LogCursor { incarnation: run(), seq: 3 };
     for _ in 0..2 {
         analytics.project(&batch, cursor).await.unwrap();
     }
@@ -269,15 +241,9 @@ async fn an_event_that_cannot_be_read_is_told_apart_from_a_store_that_is_away() 
     let log = SqliteEventLog::new(db.clone());
     log.append(&[event(1, 10)]).await.unwrap();
     let mut writer = db.durable_write().await.unwrap();
-    sqlx::query("UPDATE events SET body = '{}'")
-        .execute(&mut *writer)
-        .await
-        .unwrap();
+    sqlx::query("UPDATE events SET body = '{}'").execute(&mut *writer).await.unwrap();
     drop(writer);
-    let start = LogCursor {
-        incarnation: run(),
-        seq: 0,
-    };
+    let start = LogCursor { incarnation: run(), seq: 0 };
     let read = log.read_after(start, 9).await;
     assert!(matches!(read, Err(StoreError::Corrupt { .. })));
 }

@@ -23,10 +23,7 @@ async fn plan(db: &Database, statement: &str) -> Vec<String> {
 async fn relays_are_read_along_the_primary_key() {
     let (db, _directory) = database(Schema::Log).await;
     let after = plan(&db, RELAYED_AFTER).await;
-    assert_eq!(
-        after[0],
-        "SEARCH p USING PRIMARY KEY (channel=? AND (epoch,offset)>(?,?))"
-    );
+    assert_eq!(after[0], "SEARCH p USING PRIMARY KEY (channel=? AND (epoch,offset)>(?,?))");
     let backwards = plan(&db, BACKWARDS).await;
     assert_eq!(backwards[0], "SEARCH p USING PRIMARY KEY (channel=?)");
     for plan in [after, backwards] {
@@ -35,37 +32,19 @@ async fn relays_are_read_along_the_primary_key() {
     }
     // One row an incarnation, never one a relay.
     let last = plan(&db, LAST_EPOCH).await;
-    assert!(
-        last.iter().all(|step| !step.contains("positions")),
-        "{last:?}"
-    );
+    assert!(last.iter().all(|step| !step.contains("positions")), "{last:?}");
 }
 
 #[tokio::test]
 async fn lists_of_posts_walk_an_index_and_never_sort() {
     let (db, _directory) = database(Schema::Log).await;
-    let before = Some(PostId::from_parts(Timestamp::from_millis(0), [0; 8]));
+    let before = Some(PostId::from_parts(Timestamp::from_millis(0), 0, [0; 3]));
     let cases = [
-        (
-            (false, false, false),
-            "SEARCH p USING INDEX sqlite_autoindex_posts_1 (id<?)",
-        ),
-        (
-            (false, true, false),
-            "SEARCH p USING INDEX posts_by_author (author_id=? AND id<?)",
-        ),
-        (
-            (false, false, true),
-            "SEARCH p USING INDEX posts_by_status (status=? AND id<?)",
-        ),
-        (
-            (true, false, false),
-            "SEARCH t USING PRIMARY KEY (tag=? AND post_id<?)",
-        ),
-        (
-            (true, true, true),
-            "SEARCH t USING PRIMARY KEY (tag=? AND post_id<?)",
-        ),
+        ((false, false, false), "SEARCH p USING INDEX sqlite_autoindex_posts_1 (id<?)"),
+        ((false, true, false), "SEARCH p USING INDEX posts_by_author (author_id=? AND id<?)"),
+        ((false, false, true), "SEARCH p USING INDEX posts_by_status (status=? AND id<?)"),
+        ((true, false, false), "SEARCH t USING PRIMARY KEY (tag=? AND post_id<?)"),
+        ((true, true, true), "SEARCH t USING PRIMARY KEY (tag=? AND post_id<?)"),
     ];
     for ((tag, author, status), step) in cases {
         let filter = PostFilter {

@@ -89,10 +89,7 @@ impl Write for Wire {
 }
 
 fn client(to_client: Vec<u8>) -> WebSocket<Wire> {
-    let wire = Wire {
-        to_client: Cursor::new(to_client),
-        from_client: Vec::new(),
-    };
+    let wire = Wire { to_client: Cursor::new(to_client), from_client: Vec::new() };
     WebSocket::from_raw_socket(wire, Role::Client, None)
 }
 
@@ -116,10 +113,9 @@ fn to_tungstenite(heard: &Heard) -> Message {
         Heard::Binary(bytes) => Message::Binary(bytes.into()),
         Heard::Ping(bytes) => Message::Ping(bytes.into()),
         Heard::Pong(bytes) => Message::Pong(bytes.into()),
-        Heard::Close(close) => Message::Close(close.map(|(code, reason)| CloseFrame {
-            code: code.into(),
-            reason: reason.into(),
-        })),
+        Heard::Close(close) => Message::Close(
+            close.map(|(code, reason)| CloseFrame { code: code.into(), reason: reason.into() }),
+        ),
     }
 }
 
