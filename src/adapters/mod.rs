@@ -5,4 +5,4 @@ pub mod sqlite;
 pub mod system;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;

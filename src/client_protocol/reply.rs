@@ -155,6 +155,11 @@ pub fn encode_reply(reply: &Reply<'_>) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(reply)
 }
 
+/// The JSON of a result without the id of its command, as unidirectional clients get it.
+pub fn encode_result(body: &ReplyBody<'_>) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(body)
+}
+
 /// The JSON of a push that carries a publication.
 pub fn encode_publication(
     channel: &ChannelName,

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::event::{Event, LoggedEvent};
 use crate::domain::ids::Incarnation;
 use crate::domain::problem::{Problem, ProblemKind};
-use crate::ports::event_log::EventLog;
+use crate::ports::event_log::{AppendError, EventLog};
 use crate::relay::outbound::{Outbound, Positions, Relaying};
 
 /// Between attempts while the log does not take a batch.
@@ -92,16 +92,27 @@ impl CommitLoop {
     /// share one commit and an event alone waits for nobody.
     pub async fn run(mut self) {
         let mut waiting = Vec::with_capacity(self.options.batch_max_events);
-        while let Some(first) = self.queue.recv().await {
+        // What would have made the last batch too large begins the next one.
+        let mut held_over = None;
+        loop {
+            let first = match held_over.take() {
+                Some(first) => first,
+                None => match self.queue.recv().await {
+                    Some(first) => first,
+                    None => return,
+                },
+            };
             let mut bytes = weight(&first.event);
             waiting.push(first);
-            while waiting.len() < self.options.batch_max_events
-                && bytes < self.options.batch_max_bytes
-            {
+            while waiting.len() < self.options.batch_max_events {
                 let Ok(next) = self.queue.try_recv() else {
                     break;
                 };
                 bytes += weight(&next.event);
+                if bytes > self.options.batch_max_bytes {
+                    held_over = Some(next);
+                    break;
+                }
                 waiting.push(next);
             }
             let (events, waiters): (Vec<_>, Vec<_>) = waiting
@@ -125,17 +136,17 @@ impl CommitLoop {
 
     /// Appends until every event is acknowledged, with the same ids each time.
     async fn append(&self, batch: &[LoggedEvent]) {
-        let mut outcome = self.log.append(batch).await;
-        while let Err(error) = outcome {
-            tracing::warn!(%error, "the event log did not take a batch; trying again");
+        let Err(mut error) = self.log.append(batch).await else { return };
+        tracing::warn!(%error, "the event log did not take a batch; trying again until it does");
+        loop {
             tokio::time::sleep(RETRY_DELAY).await;
             let pending: Vec<_> = error.pending.iter().map(|place| batch[*place].clone()).collect();
+            let Err(next) = self.log.append(&pending).await else { break };
             // What this attempt leaves pending is counted from `pending`, not from `batch`.
-            outcome = self.log.append(&pending).await.map_err(|mut next| {
-                next.pending = next.pending.iter().map(|place| error.pending[*place]).collect();
-                next
-            });
+            let places = next.pending.iter().map(|place| error.pending[*place]).collect();
+            error = AppendError { pending: places, cause: next.cause };
         }
+        tracing::info!("the event log takes batches again");
     }
 
     fn hand_over(
@@ -170,3 +181,6 @@ fn weight(event: &Event) -> usize {
     };
     payload + 512
 }
+
+#[cfg(test)]
+mod tests;

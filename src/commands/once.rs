@@ -52,16 +52,18 @@ impl Once {
             let detail = format!("An idempotency key has 1 to {KEY_MAX_BYTES} bytes.");
             return Err(Problem::new(ProblemKind::BadRequest, "invalid_idempotency_key", detail));
         }
-        let minted = match self.claim(&scope, body, &minted).await? {
-            Claim::Granted(minted) => minted,
+        let granted = match self.claim(&scope, body, &minted).await? {
+            Claim::Granted(granted) => granted,
             Claim::Answered(answer) => return Ok(answer),
             Claim::Mismatch => return Err(reused()),
             Claim::InProgress => return Err(in_progress()),
         };
-        let outcome = work(minted).await;
+        // An earlier attempt that was given other identities may have written with them.
+        let is_first = granted == minted;
+        let outcome = work(granted).await;
         match &outcome {
             Ok(answer) => self.keys.answer(&scope, answer).await?,
-            Err(problem) if problem.wrote_nothing() => self.keys.forget(&scope).await?,
+            Err(problem) if problem.wrote_nothing() && is_first => self.keys.forget(&scope).await?,
             Err(_) => self.keys.release(&scope).await?,
         }
         outcome
@@ -97,3 +99,6 @@ fn in_progress() -> Problem {
     let problem = Problem::new(ProblemKind::Conflict, "request_in_progress", detail);
     Problem { retry_after: Some(Duration::from_secs(1)), ..problem }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,4 +7,5 @@ pub mod reply;
 pub mod request;
 pub mod router;
 pub mod services;
+pub mod sse;
 pub mod websocket;

@@ -8,6 +8,7 @@ use axum::routing::{delete, get, post};
 use super::http::{feed, health, me, posts, server_api, sessions, tickets, users};
 use super::reply::{self, Refused};
 use super::request::App;
+use super::sse;
 use super::websocket::upgrade;
 use crate::domain::problem::{Problem, ProblemKind};
 
@@ -15,6 +16,7 @@ use crate::domain::problem::{Problem, ProblemKind};
 pub fn router(app: App) -> Router {
     Router::new()
         .route("/connection/websocket", get(upgrade::websocket))
+        .route("/connection/uni_sse", get(sse::uni_sse))
         .route("/v1/users", post(users::register))
         .route("/v1/sessions", post(sessions::open).delete(sessions::end_all))
         .route("/v1/sessions/current", delete(sessions::end_current))

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::frames::Wire;
 use super::outlet::Outlet;
+use super::pending::Pending;
 
 /// Names a connection of a shard; a number is not given to another connection
 /// while anyone may still hold the key.
@@ -48,12 +48,8 @@ pub struct Connection {
     pub wire: Wire,
     /// Checked against the key's.
     pub serial: u32,
-    /// Frames that wait to be written, the oldest first.
-    pub pending: Vec<Bytes>,
-    /// Bytes of `pending` that are not written yet.
-    pub pending_bytes: usize,
-    /// Bytes of the first pending frame that are written.
-    pub written: usize,
+    /// What waits to be written.
+    pub pending: Pending,
     /// The tick since which the socket has taken nothing, if it takes nothing.
     pub blocked_since: Option<u64>,
     /// Whether the shard will flush it at the end of this tick.
@@ -84,9 +80,7 @@ impl Connection {
             outlet,
             wire,
             serial,
-            pending: Vec::new(),
-            pending_bytes: 0,
-            written: 0,
+            pending: Pending::default(),
             blocked_since: None,
             dirty: false,
             memberships: Vec::new(),
@@ -97,48 +91,6 @@ impl Connection {
             timer: u64::MAX,
             drained: None,
             reader: None,
-        }
-    }
-
-    /// Queues a frame. `spare` are emptied lists, so that none is allocated in a steady state.
-    pub fn queue(&mut self, frame: Bytes, spare: &mut Vec<Vec<Bytes>>) {
-        if self.pending.capacity() == 0
-            && let Some(list) = spare.pop()
-        {
-            self.pending = list;
-        }
-        self.pending_bytes += frame.len();
-        self.pending.push(frame);
-    }
-
-    /// Accounts for `count` bytes that the outlet took.
-    pub fn took(&mut self, count: usize, spare: &mut Vec<Vec<Bytes>>) {
-        self.pending_bytes -= count;
-        if self.pending_bytes == 0 {
-            self.written = 0;
-            self.pending.clear();
-            spare.push(std::mem::take(&mut self.pending));
-            return;
-        }
-        let mut left = self.written + count;
-        let mut whole = 0;
-        while left >= self.pending[whole].len() {
-            left -= self.pending[whole].len();
-            whole += 1;
-        }
-        self.pending.drain(..whole);
-        self.written = left;
-    }
-
-    /// Appends what waits to `buffer`, at most about `limit` bytes of whole frames.
-    pub fn join_pending(&self, buffer: &mut Vec<u8>, limit: usize) {
-        let mut skip = self.written;
-        for frame in &self.pending {
-            buffer.extend_from_slice(&frame[skip..]);
-            skip = 0;
-            if buffer.len() >= limit {
-                break;
-            }
         }
     }
 }

@@ -36,9 +36,13 @@ impl Wire {
         }
     }
 
-    /// Frames a reply.
+    /// Frames a reply. A client that cannot ask knows no ids: it hears the result alone.
     pub fn reply(self, reply: &Reply<'_>) -> Bytes {
-        self.frame(&reply::encode_reply(reply).expect("a reply holds nothing that JSON cannot say"))
+        let json = match self {
+            Self::WebSocket => reply::encode_reply(reply),
+            Self::EventStream => reply::encode_result(&reply.body),
+        };
+        self.frame(&json.expect("a reply holds nothing that JSON cannot say"))
     }
 
     /// Frames a publication for one connection.

@@ -15,11 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// the rest of the frame that it has the beginning of.
 pub async fn say_goodbye(mut connection: Connection, why: Disconnect) {
     if why == Disconnect::SLOW {
-        let begun = usize::from(connection.written > 0);
-        connection.pending.truncate(begun);
+        connection.pending.keep_begun();
     }
     let mut last_words = Vec::new();
-    connection.join_pending(&mut last_words, usize::MAX);
+    connection.pending.copy_to(&mut last_words);
     last_words.extend_from_slice(&connection.wire.close(why));
     let outlet = connection.outlet;
     // A peer that is too slow even for this, or gone, needs no further answer.

@@ -79,7 +79,7 @@ impl Link {
     pub async fn drained(&self) {
         let (sender, receiver) = oneshot::channel();
         let waits = self.with(|connection| {
-            let waits = connection.pending_bytes > 0;
+            let waits = !connection.pending.is_empty();
             if waits {
                 connection.drained = Some(sender);
             }

@@ -11,6 +11,7 @@ mod frames;
 mod linger;
 mod link;
 mod outlet;
+mod pending;
 mod reader;
 mod registry;
 mod shard;

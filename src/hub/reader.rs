@@ -56,10 +56,14 @@ pub(super) async fn converse<C: Conversation>(
 ) {
     let link = Link::new(Rc::clone(&shard), key);
     let mut decoder = Decoder::new();
-    let mut heard = match head.is_empty() {
+    let mut early = head.to_vec();
+    // Even an empty part keeps the whole buffer alive that it was cut from.
+    drop(head);
+    let mut heard = match early.is_empty() {
         true => Heard::Nothing,
-        false => listen(&shard, &link, &mut decoder, &mut head.to_vec(), &mut conversation),
+        false => listen(&shard, &link, &mut decoder, &mut early, &mut conversation),
     };
+    drop(early);
     loop {
         if conversation.is_busy() {
             // Boxed, so that an idle connection does not carry room for it.

@@ -1,6 +1,6 @@
 //! A shard: one thread that owns a part of the connections, alone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,21 +8,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use slab::Slab;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::HubOptions;
 use super::connection::{Connection, Key, Owner};
 use super::frames::{Broadcast, Wire};
 use super::outlet::Outlet;
+use super::pending::{Joined, Spare};
 use super::registry::Registry;
 use super::subscribers::Channels;
 use super::wheel::Wheel;
 use crate::client_protocol::codes::Disconnect;
 use crate::domain::channel::ChannelName;
 
+/// Registers a connection with a shard and starts its conversation there.
+pub type Adoption = Box<dyn FnOnce(&Rc<Shard>) + Send>;
+
 /// What other threads ask of a shard.
 pub enum Message {
     /// Take a connection over.
-    Adopt(Box<dyn FnOnce(&Rc<Shard>) + Send>),
+    Adopt(Adoption),
     /// Deliver to the subscribers of a channel.
     Deliver(Arc<Broadcast>),
     /// Tell the subscribers of a channel that they missed something.
@@ -55,6 +60,10 @@ pub struct ShardStats {
 const TICK: Duration = Duration::from_millis(100);
 /// How many messages are taken before what they dirtied is written.
 const MESSAGES_PER_TICK: usize = 1_024;
+/// A flush of this length is large: it wrote to hundreds of sockets.
+const LARGE_FLUSH: Duration = Duration::from_millis(2);
+/// How long a busy shard lets publications gather before it flushes again.
+const GATHER: Duration = Duration::from_millis(1);
 /// How many emptied lists of pending frames are kept for the next to need one.
 const SPARE_MAX: usize = 16_384;
 
@@ -93,6 +102,8 @@ pub struct Shard {
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Wakes the loop when a connection became dirty.
     pub(super) wake: Notify,
+    /// How long the last flush took, and when it ended.
+    pub(super) last_flush: Cell<(Duration, Instant)>,
 }
 
 /// What changes. Borrowed for the length of a synchronous step, never across a wait.
@@ -101,8 +112,8 @@ pub struct State {
     pub(super) channels: Channels,
     pub(super) wheel: Wheel<Key>,
     pub(super) dirty: Vec<Key>,
-    pub(super) spare: Vec<Vec<Bytes>>,
-    pub(super) joined: Vec<u8>,
+    pub(super) spare: Spare,
+    pub(super) joined: Joined,
     pub(super) stats: ShardStats,
     pub(super) expired: Vec<Key>,
     next_serial: u32,
@@ -124,7 +135,7 @@ impl Shard {
             wheel: Wheel::new(),
             dirty: Vec::new(),
             spare: Vec::new(),
-            joined: Vec::new(),
+            joined: Joined::default(),
             stats: ShardStats::default(),
             expired: Vec::new(),
             next_serial: 0,
@@ -137,6 +148,7 @@ impl Shard {
             registry,
             state: RefCell::new(state),
             wake: Notify::new(),
+            last_flush: Cell::new((Duration::ZERO, Instant::now())),
         })
     }
 
@@ -148,8 +160,12 @@ impl Shard {
         let mut messages = Vec::with_capacity(MESSAGES_PER_TICK);
         loop {
             tokio::select! {
-                count = inbox.recv_many(&mut messages, MESSAGES_PER_TICK) => {
-                    if count == 0 {
+                _ = inbox.recv_many(&mut messages, MESSAGES_PER_TICK) => {
+                    if self.is_busy() {
+                        tokio::time::sleep(GATHER).await;
+                        messages.extend(std::iter::from_fn(|| inbox.try_recv().ok()).take(MESSAGES_PER_TICK));
+                    }
+                    if messages.is_empty() {
                         return;
                     }
                     for message in messages.drain(..) {
@@ -167,6 +183,13 @@ impl Shard {
             }
             self.flush_dirty().await;
         }
+    }
+
+    /// Whether a large flush ended less than its own length ago. What comes then
+    /// mostly does not come alone: waiting a moment halves the writes.
+    fn is_busy(&self) -> bool {
+        let (length, end) = self.last_flush.get();
+        length >= LARGE_FLUSH && end.elapsed() < length
     }
 
     fn handle(self: &Rc<Self>, message: Message) {
@@ -216,8 +239,8 @@ impl Shard {
             if connection.serial != key.serial {
                 return;
             }
-            connection.queue(frame, spare);
-            connection.pending_bytes > self.options.queue_max_bytes
+            connection.pending.push(frame, spare);
+            connection.pending.bytes() > self.options.queue_max_bytes
         };
         self.mark_dirty(key);
         if over {
@@ -252,7 +275,7 @@ impl Shard {
                     stats.dirtied += 1;
                     dirty.push(key);
                 }
-                if connection.pending_bytes > self.options.queue_max_bytes {
+                if connection.pending.bytes() > self.options.queue_max_bytes {
                     over.push(key);
                 }
             });
@@ -268,7 +291,7 @@ impl Shard {
     fn relieve(self: &Rc<Self>, key: Key) {
         self.flush(key);
         let max = self.options.queue_max_bytes;
-        let slow = self.state.borrow_mut().connection(key).is_some_and(|c| c.pending_bytes > max);
+        let slow = self.state.borrow_mut().connection(key).is_some_and(|c| c.pending.bytes() > max);
         if slow {
             self.state.borrow_mut().stats.slow += 1;
             self.close(key, Disconnect::SLOW);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::connection::{Connection, JOINING, Key, Membership};
 use super::frames::Broadcast;
+use super::pending::Spare;
 use crate::domain::channel::ChannelName;
 
 /// A channel that connections of this shard are subscribed to.
@@ -130,7 +130,7 @@ impl Channels {
         broadcast: &Arc<Broadcast>,
         buffer_max: usize,
         connections: &mut Slab<Connection>,
-        spare: &mut Vec<Vec<Bytes>>,
+        spare: &mut Spare,
         mut queued: impl FnMut(u32, &mut Connection),
     ) {
         let Some(&index) = self.by_name.get(&broadcast.delivery.channel) else {
@@ -139,7 +139,7 @@ impl Channels {
         let channel = &mut self.table[index as usize];
         for slot in &channel.live {
             if let Some(connection) = connections.get_mut(*slot as usize) {
-                connection.queue(broadcast.frame(connection.wire).clone(), spare);
+                connection.pending.push(broadcast.frame(connection.wire).clone(), spare);
                 queued(*slot, connection);
             }
         }

@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::rc::Rc;
 
+use tokio::time::Instant;
+
 use super::connection::Key;
 use super::shard::{Shard, State};
 use crate::client_protocol::codes::Disconnect;
@@ -25,12 +27,21 @@ impl Shard {
     /// large flush does not keep commands waiting.
     pub(super) async fn flush_dirty(self: &Rc<Self>) {
         let mut dirty = std::mem::take(&mut self.state.borrow_mut().dirty);
-        for (count, key) in dirty.iter().enumerate() {
-            if count > 0 && count % self.options.flush_yield_writes == 0 {
+        if dirty.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let mut hindered = Vec::new();
+        for (turn, chunk) in dirty.chunks(self.options.flush_yield_writes).enumerate() {
+            if turn > 0 {
                 tokio::task::yield_now().await;
             }
-            self.flush(*key);
+            self.state.borrow_mut().flush_all(chunk, &mut hindered);
+            for (key, why) in hindered.drain(..) {
+                self.go_on(key, why);
+            }
         }
+        self.last_flush.set((began.elapsed(), Instant::now()));
         dirty.clear();
         let mut state = self.state.borrow_mut();
         if state.dirty.is_empty() {
@@ -44,19 +55,15 @@ impl Shard {
 
     /// Writes what waits for one connection, as far as the socket takes it.
     pub(super) fn flush(self: &Rc<Self>, key: Key) {
-        let outcome = {
-            let state = &mut *self.state.borrow_mut();
-            let Some(connection) = state.connection(key) else {
-                return;
-            };
-            connection.dirty = false;
-            let idle = connection.pending.is_empty() && !connection.outlet.holds_back();
-            if idle || connection.blocked_since.is_some() {
-                return;
-            }
-            state.write(key)
-        };
-        match outcome {
+        let mut hindered = Vec::new();
+        self.state.borrow_mut().flush_all(&[key], &mut hindered);
+        for (key, why) in hindered {
+            self.go_on(key, why);
+        }
+    }
+
+    fn go_on(self: &Rc<Self>, key: Key, why: Flushed) {
+        match why {
             Flushed::Everything => {}
             Flushed::Part => self.mark_dirty(key),
             Flushed::Blocked => self.wait_until_writable(key),
@@ -93,24 +100,33 @@ impl Shard {
 }
 
 impl State {
+    /// Writes once to each of the connections; those that could not be written
+    /// to the end go to `hindered`.
+    fn flush_all(&mut self, keys: &[Key], hindered: &mut Vec<(Key, Flushed)>) {
+        self.joined.forget();
+        for key in keys {
+            match self.write(*key) {
+                Flushed::Everything => {}
+                why => hindered.push((*key, why)),
+            }
+        }
+    }
+
     fn write(&mut self, key: Key) -> Flushed {
         let Self { connections, spare, joined, stats, .. } = self;
-        let Some(connection) = connections.get_mut(key.slot as usize) else {
+        let connection = connections.get_mut(key.slot as usize).filter(|c| c.serial == key.serial);
+        let Some(connection) = connection else { return Flushed::Everything };
+        connection.dirty = false;
+        if connection.blocked_since.is_some() {
             return Flushed::Everything;
-        };
+        }
         if !connection.pending.is_empty() {
-            let bytes = if let [only] = connection.pending.as_slice() {
-                &only[connection.written..]
-            } else {
-                joined.clear();
-                connection.join_pending(joined, JOIN_LIMIT_BYTES);
-                joined.as_slice()
-            };
+            let bytes = connection.pending.chunk(joined, JOIN_LIMIT_BYTES);
             let offered = bytes.len();
             stats.writes += 1;
             match connection.outlet.try_write(bytes) {
                 Ok(taken) => {
-                    connection.took(taken, spare);
+                    connection.pending.took(taken, spare);
                     if taken < offered {
                         return Flushed::Blocked;
                     }

@@ -3,3 +3,6 @@
 
 pub mod analytics_batch;
 pub mod catch_up;
+
+#[cfg(test)]
+mod tests;

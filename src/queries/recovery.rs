@@ -89,14 +89,20 @@ impl Recovery {
         let Some(retention) = Retention::of(options) else {
             return Ok(None);
         };
-        let top = self.top(channel, retention).await?;
+        let HistoryPage { top, seeded_through, .. } =
+            self.history(channel, retention, None, 0).await?;
         let epoch = match since.epoch.as_str() {
             "" => Some(top.epoch.clone()),
             text => Epoch::parse(text),
         };
         let page = match epoch {
             Some(epoch) if epoch == top.epoch => {
-                self.in_epoch(channel, options, retention, since.offset).await?
+                // A page does not end within what earlier epochs left to this one: such
+                // a place means nothing any more once this epoch is over, too.
+                let limit = seeded_through.saturating_sub(since.offset);
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                let limit = limit.max(self.limit.publications);
+                self.in_epoch(channel, options, retention, since.offset, limit).await?
             }
             Some(epoch) if epoch < top.epoch && options.recovers_from_log() => {
                 let since = StreamPosition { epoch, offset: since.offset };
@@ -104,7 +110,7 @@ impl Recovery {
             }
             _ => None,
         };
-        Ok(page.map(|page| page.cut_to(self.limit.bytes)))
+        Ok(page.map(|page| page.cut_to(self.limit.bytes, seeded_through)))
     }
 
     async fn in_epoch(
@@ -113,10 +119,10 @@ impl Recovery {
         options: &ChannelOptions,
         retention: Retention,
         since: u64,
+        limit: usize,
     ) -> Result<Option<RecoveredPage>, StoreError> {
         for _ in 0..RECORD_POLLS {
-            let page =
-                self.history(channel, retention, Some(since), self.limit.publications).await?;
+            let page = self.history(channel, retention, Some(since), limit).await?;
             let HistoryPage { top, seeded_through, oldest, publications } = page;
             if since > top.offset {
                 return Ok(None);
@@ -128,9 +134,8 @@ impl Recovery {
                 return Ok(None);
             }
             let position = StreamPosition { epoch: top.epoch.clone(), offset: since };
-            let recorded =
-                self.ledger.relayed_after(channel, &position, self.limit.publications).await?;
-            let publications: Vec<_> = recorded.iter().map(with_offset).collect();
+            let recorded = self.ledger.relayed_after(channel, &position, limit).await?;
+            let publications = without_gap(&recorded, &position);
             if !publications.is_empty() {
                 return Ok(Some(RecoveredPage::within(top, since, publications)));
             }
@@ -164,7 +169,8 @@ impl Recovery {
         let fresh = if start + 1 >= page.oldest {
             page.publications
         } else {
-            recorded.iter().take(room).map(with_offset).collect()
+            let start = StreamPosition { epoch: page.top.epoch.clone(), offset: start };
+            without_gap(recorded, &start).into_iter().take(room).collect()
         };
         let within = RecoveredPage::within(page.top, start, fresh);
         publications.extend(within.publications);
@@ -192,8 +198,9 @@ impl RecoveredPage {
     }
 
     /// Drops publications from the end until the page has at most `bytes`, but
-    /// for those that carry no offset: without them there is nowhere to go on from.
-    fn cut_to(mut self, bytes: usize) -> Self {
+    /// for those of earlier epochs, which carry no offset or one up to
+    /// `seeded_through`: without them there is nowhere to go on from.
+    fn cut_to(mut self, bytes: usize, seeded_through: u64) -> Self {
         let mut total = 0;
         let fits = |publication: &Publication| {
             total += publication.body.data.get().len();
@@ -203,7 +210,7 @@ impl RecoveredPage {
         let keep = self
             .publications
             .iter()
-            .take_while(|publication| publication.offset == 0)
+            .take_while(|publication| publication.offset <= seeded_through)
             .count()
             .max(1);
         let keep = keep.max(whole);
@@ -215,6 +222,21 @@ impl RecoveredPage {
         }
         self
     }
+}
+
+/// The relays that follow `since`, up to the first that is missing. The hub
+/// relays from several places, and each records on its own: a relay may be
+/// recorded before one that has a lower offset.
+fn without_gap(recorded: &[RelayedEvent], since: &StreamPosition) -> Vec<Publication> {
+    let follows = |relayed: &&RelayedEvent| relayed.position > *since;
+    let offsets = since.offset + 1..;
+    let in_order = recorded.iter().filter(follows).zip(offsets);
+    in_order
+        .map_while(|(relayed, offset)| {
+            (relayed.position.epoch == since.epoch && relayed.position.offset == offset)
+                .then(|| with_offset(relayed))
+        })
+        .collect()
 }
 
 fn with_offset(relayed: &RelayedEvent) -> Publication {
@@ -229,3 +251,6 @@ fn without_offset(relayed: &RelayedEvent) -> Publication {
         body: announcement::body_of(&relayed.event),
     }
 }
+
+#[cfg(test)]
+mod tests;

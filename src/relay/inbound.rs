@@ -67,3 +67,6 @@ impl Inbound {
         self.hub.deliver(delivery).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

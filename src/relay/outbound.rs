@@ -35,7 +35,7 @@ pub struct Relaying {
 /// it from the log: the log has it, and what does not fit is read from there.
 pub struct Outbound {
     queue: mpsc::Sender<Relaying>,
-    committed: Arc<AtomicU64>,
+    overflowed: Arc<AtomicU64>,
     behind: Arc<Notify>,
 }
 
@@ -43,9 +43,11 @@ impl Outbound {
     /// Takes events that were just committed, in their order.
     pub fn offer(&self, relaying: Vec<Relaying>) {
         for one in relaying {
-            self.committed.fetch_max(one.logged.seq, Ordering::Release);
+            let seq = one.logged.seq;
             if self.queue.try_send(one).is_err() {
-                // The relay reads it from the log; nobody learns its position.
+                // The relay reads it from the log; nobody learns its position. Only
+                // then: what is queued as well would be published twice.
+                self.overflowed.fetch_max(seq, Ordering::Release);
                 self.behind.notify_one();
             }
         }
@@ -111,7 +113,7 @@ pub struct OutboundRelay {
     incarnation: Incarnation,
     recorder: mpsc::Sender<Relayed>,
     queue: mpsc::Receiver<Relaying>,
-    committed: Arc<AtomicU64>,
+    overflowed: Arc<AtomicU64>,
     behind: Arc<Notify>,
     batch_max: usize,
     /// The number of the last event that the broker has.
@@ -129,10 +131,10 @@ impl OutboundRelay {
         batch_max: usize,
     ) -> (Outbound, Self) {
         let (sender, queue) = mpsc::channel(queue_max);
-        let (committed, behind) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+        let (overflowed, behind) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
         let entrance = Outbound {
             queue: sender,
-            committed: Arc::clone(&committed),
+            overflowed: Arc::clone(&overflowed),
             behind: Arc::clone(&behind),
         };
         let relay = Self {
@@ -141,7 +143,7 @@ impl OutboundRelay {
             incarnation,
             recorder,
             queue,
-            committed,
+            overflowed,
             behind,
             batch_max,
             relayed: 0,
@@ -158,14 +160,17 @@ impl OutboundRelay {
                 biased;
                 count = self.queue.recv_many(&mut waiting, self.batch_max) => {
                     if count == 0 {
-                        return self.read_from_log(self.committed.load(Ordering::Acquire)).await;
+                        return self.read_from_log(self.overflowed.load(Ordering::Acquire)).await;
                     }
                     self.relay_queued(&mut waiting).await;
                 }
                 () = behind.notified() => {}
             }
+            // Asked before the queue is: what came into the queue before that
+            // number was then taken from there, and is not read from the log again.
+            let through = self.overflowed.load(Ordering::Acquire);
             if self.queue.is_empty() {
-                self.read_from_log(self.committed.load(Ordering::Acquire)).await;
+                self.read_from_log(through).await;
             }
         }
     }
@@ -232,3 +237,6 @@ impl OutboundRelay {
         positions
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,12 @@
 
 pub mod accounts;
 pub mod analytics;
+pub mod broker;
 pub mod content;
 pub mod event_log;
 pub mod idempotency;
+pub mod model;
+pub mod presence;
 pub mod relay_ledger;
 
 use std::any::Any;
@@ -60,7 +63,7 @@ macro_rules! contract_tests {
 pub(crate) use contract_tests;
 
 /// Runs `attempt` in as many tasks as race, and returns what each came to.
-async fn race<T, F>(attempt: impl Fn(u8) -> F) -> Vec<T>
+pub(crate) async fn race<T, F>(attempt: impl Fn(u8) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -73,19 +76,19 @@ where
     results
 }
 
-fn at(millis: i64) -> Timestamp {
+pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
 }
 
-fn event_id(n: u16) -> EventId {
+pub(crate) fn event_id(n: u16) -> EventId {
     EventId::from_parts(at(i64::from(n)), [7; 10])
 }
 
-fn incarnation(n: u8) -> Incarnation {
+pub(crate) fn incarnation(n: u8) -> Incarnation {
     Incarnation::from_parts(at(0), [n; 10])
 }
 
-fn cursor(run: u8, seq: u64) -> LogCursor {
+pub(crate) fn cursor(run: u8, seq: u64) -> LogCursor {
     LogCursor { incarnation: incarnation(run), seq }
 }
 
@@ -94,7 +97,7 @@ fn actor() -> Actor {
 }
 
 /// A bare publication, decided `n` milliseconds after the beginning, with all that one can carry.
-fn publication(n: u16) -> Event {
+pub(crate) fn publication(n: u16) -> Event {
     let json = |text: &str| Json::from_string(text.into()).unwrap();
     Event {
         id: event_id(n),
@@ -115,15 +118,15 @@ fn publication(n: u16) -> Event {
     }
 }
 
-fn logged(run: u8, seq: u64, event: Event) -> LoggedEvent {
+pub(crate) fn logged(run: u8, seq: u64, event: Event) -> LoggedEvent {
     LoggedEvent { incarnation: incarnation(run), seq, event }
 }
 
-fn post_id(n: u8) -> PostId {
+pub(crate) fn post_id(n: u8) -> PostId {
     PostId::from_parts(at(i64::from(n) * 1000), u32::from(n), [n; 3])
 }
 
-fn post(n: u8) -> Post {
+pub(crate) fn post(n: u8) -> Post {
     Post {
         id: post_id(n),
         slug: format!("post-{n}"),
@@ -146,7 +149,7 @@ fn post(n: u8) -> Post {
 }
 
 /// The event that tells of a post, decided `n` milliseconds after the beginning.
-fn posted(n: u16, post: &Post) -> Event {
+pub(crate) fn posted(n: u16, post: &Post) -> Event {
     let fact = match post.status {
         PostStatus::Draft => Fact::PostDrafted(Box::new(post.clone())),
         _ => Fact::PostPublished(Box::new(post.clone())),

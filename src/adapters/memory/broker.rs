@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::{DashMap, DashSet};
@@ -30,7 +32,14 @@ pub struct MemoryBroker {
     /// The last epoch of earlier runs; none if nothing was ever recorded, and
     /// then there is no past to read.
     last_epoch: Option<Epoch>,
+    /// The number of streams at which idle ones are looked for.
+    sweep_at: AtomicUsize,
 }
+
+/// Fewer streams than this are never looked through for idle ones.
+const SWEEP_AT_LEAST: usize = 65_536;
+/// How long a stream that nobody publishes to or asks for counts as in use.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
 
 struct Stream {
     epoch: Epoch,
@@ -40,6 +49,8 @@ struct Stream {
     /// The events of `entries`, to recognise one that is published again.
     events: FxHashSet<EventId>,
     retention: Retention,
+    /// When it was last published to or asked for.
+    used_at: Timestamp,
 }
 
 struct Entry {
@@ -62,6 +73,7 @@ impl MemoryBroker {
             ledger,
             clock,
             last_epoch,
+            sweep_at: AtomicUsize::new(SWEEP_AT_LEAST),
         })
     }
 
@@ -81,7 +93,7 @@ impl MemoryBroker {
         // Epochs must sort in the order in which they began, even if the clock was set back.
         let floor = self.last_epoch.as_ref().map_or(0, |epoch| epoch.micros() + 1);
         let micros = u64::try_from(now.as_millis()).unwrap_or(0) * 1_000;
-        let mut stream = Stream::new(Epoch::from_micros(micros.max(floor)), retention);
+        let mut stream = Stream::new(Epoch::from_micros(micros.max(floor)), retention, now);
         for relayed in past {
             let body = announcement::body_of(&relayed.event);
             let publication =
@@ -91,7 +103,25 @@ impl MemoryBroker {
         stream.seeded_through = stream.top;
         // Another caller may have been faster; then its stream holds.
         self.streams.entry(channel.clone()).or_insert(stream);
+        self.forget_idle(now);
         Ok(())
+    }
+
+    /// Drops streams that nobody is subscribed to and that hold nothing any
+    /// more, whenever their number has doubled. One that is asked for again
+    /// begins a new epoch, filled from the ledger as after a restart.
+    fn forget_idle(&self, now: Timestamp) {
+        if self.streams.len() < self.sweep_at.load(Ordering::Relaxed) {
+            return;
+        }
+        self.streams.retain(|channel, stream| {
+            stream.expire(now);
+            let in_use =
+                now.since(stream.used_at) < IDLE_AFTER || self.subscribed.contains(channel);
+            in_use || !stream.entries.is_empty()
+        });
+        let sweep_at = (2 * self.streams.len()).max(SWEEP_AT_LEAST);
+        self.sweep_at.store(sweep_at, Ordering::Relaxed);
     }
 
     async fn publish_one(&self, outgoing: &Outgoing) -> Result<Option<StreamPosition>, StoreError> {
@@ -112,7 +142,7 @@ impl MemoryBroker {
         };
         let now = self.clock.now();
         let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
-        stream.retention = retention;
+        (stream.retention, stream.used_at) = (retention, now);
         if let Some(known) = outgoing.event.and_then(|event| stream.offset_of(event)) {
             return Ok(Some(StreamPosition { epoch: stream.epoch.clone(), offset: known }));
         }
@@ -157,15 +187,16 @@ impl Broker for MemoryBroker {
         self.warm(channel, retention).await?;
         let now = self.clock.now();
         let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
+        stream.used_at = now;
         stream.expire(now);
         Ok(stream.page(query))
     }
 }
 
 impl Stream {
-    fn new(epoch: Epoch, retention: Retention) -> Self {
+    fn new(epoch: Epoch, retention: Retention, used_at: Timestamp) -> Self {
         let (entries, events) = (VecDeque::new(), FxHashSet::default());
-        Self { epoch, top: 0, seeded_through: 0, entries, events, retention }
+        Self { epoch, top: 0, seeded_through: 0, entries, events, retention, used_at }
     }
 
     fn push(&mut self, publication: Publication, published_at: Timestamp) {

@@ -3,3 +3,6 @@
 pub mod broker;
 pub mod manual_clock;
 pub mod presence;
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ impl PageQuery {
             }
         };
         let cursor = self.cursor.as_deref().filter(|text| !text.is_empty());
-        let after = cursor.map(|text| read_cursor(text));
+        let after = cursor.map(read_cursor);
         if after == Some(None) {
             faults.add(
                 "cursor",

@@ -12,7 +12,7 @@ use crate::client_protocol::reply::{ConnectResult, ReplyBody};
 use crate::domain::account::{SESSION_PREFIX, SignedIn, TokenHash};
 use crate::domain::channel::ChannelName;
 use crate::endpoints::reply::client_error_of_store;
-use crate::hub::Owner;
+use crate::hub::{Owner, Wire};
 
 /// What a connection token led to.
 enum Admitted {
@@ -32,6 +32,12 @@ impl Session {
         let signed_in = match self.admit(&token).await {
             Admitted::User(signed_in) => Some(signed_in),
             Admitted::Anonymous => None,
+            Admitted::Refused(ClientError::TOKEN_EXPIRED) if self.is_unidirectional() => {
+                return self.link.close(Disconnect::EXPIRED);
+            }
+            Admitted::Refused(_) if self.is_unidirectional() => {
+                return self.link.close(Disconnect::SERVER_ERROR);
+            }
             Admitted::Refused(error) => return self.reply(id, ReplyBody::Error(error)),
             Admitted::Closed(why) => return self.link.close(why),
         };
@@ -45,6 +51,11 @@ impl Session {
             tracing::debug!(?error, "a client could not be given its server-side subscriptions");
             self.link.close(Disconnect::SERVER_ERROR);
         }
+    }
+
+    /// Whether the client cannot answer, neither pings nor errors.
+    fn is_unidirectional(&self) -> bool {
+        self.link.wire() == Wire::EventStream
     }
 
     async fn admit(&self, token: &str) -> Admitted {
@@ -109,7 +120,7 @@ impl Session {
             version: env!("CARGO_PKG_VERSION"),
             subs,
             ping: limits.ping_seconds,
-            pong: true,
+            pong: !self.is_unidirectional(),
         };
         self.reply(id, ReplyBody::Connect(result));
         for (channel, past) in joined {

@@ -2,6 +2,6 @@
 
 mod channel_commands;
 mod connect;
-mod session;
+pub(super) mod session;
 mod subscribe;
 pub mod upgrade;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::client_protocol::codes::{ClientError, Disconnect};
-use crate::client_protocol::command::{Command, InvalidCommand, Request};
+use crate::client_protocol::command::{Command, ConnectRequest, InvalidCommand, Request};
 use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
 use crate::domain::account::User;
 use crate::domain::channel::ChannelName;
@@ -15,7 +15,7 @@ use crate::endpoints::request::App;
 use crate::hub::{Conversation, Link, Message};
 
 /// A session on one connection.
-pub(super) struct Session {
+pub(in crate::endpoints) struct Session {
     pub(super) link: Link,
     pub(super) app: App,
     pub(super) client: ClientId,
@@ -56,6 +56,20 @@ impl Session {
             present: Vec::new(),
             heard: VecDeque::new(),
         }
+    }
+
+    /// A session of a client that cannot say anything: it connects by itself.
+    pub(in crate::endpoints) fn unidirectional(
+        link: Link,
+        app: App,
+        client: ClientId,
+        token: Option<String>,
+        connect: ConnectRequest,
+    ) -> Self {
+        let mut session = Self::new(link, app, client, token);
+        let connect = Command { id: 1, request: Request::Connect(connect) };
+        session.heard.push_back(Heard::Command(Box::new(connect)));
+        session
     }
 
     /// The account of the session; `None` for an anonymous client.

@@ -25,16 +25,9 @@ const TOKEN_COOKIE: &str = "carillon_session";
 /// `GET /connection/websocket`
 pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<Response, Refused> {
     let accept = check_handshake(request.headers())?;
-    let text =
-        |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let host = text(header::HOST)
-        .or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-    if !origin::is_allowed(text(header::ORIGIN), host, &app.limits.allowed_origins) {
-        let detail =
-            "Pages of this origin may not connect; see the setting client.allowed_origins.";
-        return Err(Problem::new(ProblemKind::Forbidden, "origin_not_allowed", detail).into());
-    }
-    let token = bearer(request.headers()).map(str::to_owned).or_else(|| cookie(request.headers()));
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    check_origin(&app, request.headers(), authority)?;
+    let token = connection_token(request.headers());
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let Some(upgrade) = upgrade else {
         return Err(not_a_handshake("This connection cannot be upgraded.").into());
@@ -52,6 +45,27 @@ pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<R
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// Refuses pages of origins that may not connect. `authority` is the host of
+/// the request's target, for clients that send no `Host`.
+pub(in crate::endpoints) fn check_origin(
+    app: &App,
+    headers: &HeaderMap,
+    authority: Option<&str>,
+) -> Result<(), Problem> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST).or(authority);
+    if origin::is_allowed(text(header::ORIGIN), host, &app.limits.allowed_origins) {
+        return Ok(());
+    }
+    let detail = "Pages of this origin may not connect; see the setting client.allowed_origins.";
+    Err(Problem::new(ProblemKind::Forbidden, "origin_not_allowed", detail))
+}
+
+/// The connection token of a request's headers.
+pub(in crate::endpoints) fn connection_token(headers: &HeaderMap) -> Option<String> {
+    bearer(headers).map(str::to_owned).or_else(|| cookie(headers))
 }
 
 async fn hand_over(app: App, transport: Transport, head: Bytes, token: Option<String>) {

@@ -1,0 +1,168 @@
+//! The contracts, and what only these adapters promise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::broker::MemoryBroker;
+use super::manual_clock::ManualClock;
+use super::presence::MemoryPresence;
+use crate::adapters::contract::broker::BrokerSubject;
+use crate::adapters::contract::model::{ModelLog, bare};
+use crate::adapters::contract::{Subject, at, cursor, event_id, incarnation, logged};
+use crate::domain::channel::ChannelName;
+use crate::domain::event::Event;
+use crate::domain::publication::{Delivery, Epoch, StreamPosition};
+use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
+use crate::ports::clock::Clock;
+use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
+use crate::ports::presence::Presence;
+
+const TTL: Duration = Duration::from_secs(60);
+const KEPT: Retention = Retention { size: 3, ttl: TTL };
+const ALL: HistoryQuery = HistoryQuery { since: None, limit: usize::MAX, reverse: false };
+
+mod presence {
+    use super::*;
+
+    async fn fresh() -> Subject<dyn Presence> {
+        Subject { port: Arc::new(MemoryPresence::default()), keep: Box::new(()) }
+    }
+
+    crate::adapters::contract::presence::presence_contract!(fresh);
+}
+
+mod broker {
+    use super::*;
+
+    async fn fresh() -> BrokerSubject {
+        let clock = Arc::new(ManualClock::at(at(0)));
+        let (sink, deliveries) = mpsc::channel(64);
+        let ledger = Arc::new(ModelLog::default());
+        let broker = MemoryBroker::new(ledger, clock.clone(), sink).await.unwrap();
+        let pass = Box::new(move |duration| clock.advance(duration));
+        BrokerSubject { broker: Arc::new(broker), deliveries, pass, keep: Box::new(()) }
+    }
+
+    crate::adapters::contract::broker::broker_contract!(fresh);
+}
+
+/// A broker of one run over `log`, at `millis` after the beginning.
+async fn run(
+    log: &Arc<ModelLog>,
+    millis: i64,
+) -> (MemoryBroker, Arc<ManualClock>, mpsc::Receiver<Delivery>) {
+    let clock = Arc::new(ManualClock::at(at(millis)));
+    let (sink, deliveries) = mpsc::channel(64);
+    let ledger: Arc<dyn RelayLedger> = log.clone();
+    let clock_port: Arc<dyn Clock> = clock.clone();
+    (MemoryBroker::new(ledger, clock_port, sink).await.unwrap(), clock, deliveries)
+}
+
+async fn publish(broker: &MemoryBroker, event: &Event) -> StreamPosition {
+    let outgoing = Outgoing {
+        channel: ChannelName::feed(),
+        event: Some(event.id),
+        body: crate::domain::announcement::body_of(event),
+        retention: Some(KEPT),
+    };
+    broker.publish(&[outgoing]).await.unwrap().pop().unwrap().unwrap()
+}
+
+async fn record(log: &ModelLog, n: u16, position: &StreamPosition) {
+    let relay = RelayRecord {
+        channel: ChannelName::feed(),
+        position: position.clone(),
+        event: event_id(n),
+    };
+    log.record(&[relay], cursor(1, n.into())).await.unwrap();
+}
+
+async fn feed(broker: &MemoryBroker) -> HistoryPage {
+    broker.history(&ChannelName::feed(), KEPT, &ALL).await.unwrap()
+}
+
+fn numbers(page: &HistoryPage) -> Vec<(u64, Option<crate::domain::ids::EventId>)> {
+    page.publications.iter().map(|p| (p.offset, p.event)).collect()
+}
+
+/// A log in which the events 1 to `count` were appended, relayed by one run and recorded.
+async fn after_one_run(count: u16) -> (Arc<ModelLog>, Vec<Event>, Epoch) {
+    let log = Arc::new(ModelLog::default());
+    log.open_incarnation(incarnation(1), at(0)).await.unwrap();
+    let events: Vec<_> = (1..=count).map(|n| bare(n, &["feed:all"])).collect();
+    let (broker, _clock, _deliveries) = run(&log, 1_000).await;
+    let epoch = feed(&broker).await.top.epoch;
+    for (n, event) in (1..).zip(&events) {
+        log.append(&[logged(1, n.into(), event.clone())]).await.unwrap();
+        let position = publish(&broker, event).await;
+        record(&log, n, &position).await;
+    }
+    (log, events, epoch)
+}
+
+#[tokio::test]
+async fn a_new_run_begins_a_later_epoch_with_the_latest_of_earlier_ones() {
+    let (log, events, first) = after_one_run(5).await;
+    let (broker, _, mut deliveries) = run(&log, 2_000).await;
+    broker.subscribe(&ChannelName::feed()).await.unwrap();
+    let page = feed(&broker).await;
+    assert!(page.top.epoch > first);
+    assert_eq!((page.top.offset, page.seeded_through, page.oldest), (3, 3, 1));
+    let kept = [(1, 3), (2, 4), (3, 5)].map(|(offset, n)| (offset, Some(event_id(n))));
+    assert_eq!(numbers(&page), kept);
+    let expected = crate::domain::announcement::body_of(&events[4]);
+    assert_eq!(page.publications[2].body, expected);
+    // One of them again changes nothing, a new one comes after them.
+    assert_eq!(publish(&broker, &events[3]).await.offset, 2);
+    let new = bare(6, &["feed:all"]);
+    assert_eq!(publish(&broker, &new).await.offset, 4);
+    let page = feed(&broker).await;
+    assert_eq!((page.seeded_through, page.oldest), (3, 2));
+    let delivered = deliveries.try_recv().unwrap().publication;
+    assert_eq!((delivered.offset, delivered.event), (4, Some(new.id)));
+    assert!(deliveries.try_recv().is_err(), "the past is not delivered");
+}
+
+#[tokio::test]
+async fn the_past_of_a_new_run_is_within_the_ttl() {
+    let (log, ..) = after_one_run(3).await;
+    // The events happened at 1, 2 and 3 ms.
+    let ttl = i64::try_from(TTL.as_millis()).unwrap();
+    let (broker, clock, _deliveries) = run(&log, ttl + 2).await;
+    assert_eq!(numbers(&feed(&broker).await), [(1, Some(event_id(2))), (2, Some(event_id(3)))]);
+    clock.advance(Duration::from_millis(1));
+    let page = feed(&broker).await;
+    assert_eq!((page.seeded_through, numbers(&page)), (2, vec![(2, Some(event_id(3)))]));
+    let (broker, _clock, _deliveries) = run(&log, 2 * ttl).await;
+    let page = feed(&broker).await;
+    assert_eq!((page.seeded_through, page.top.offset, page.oldest), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn epochs_grow_although_the_clock_was_set_back() {
+    let (log, events, first) = after_one_run(1).await;
+    let (broker, _clock, _deliveries) = run(&log, -5_000).await;
+    let second = publish(&broker, &bare(2, &["feed:all"])).await;
+    assert!(second.epoch > first);
+    log.append(&[logged(1, 2, bare(2, &["feed:all"]))]).await.unwrap();
+    record(&log, 2, &second).await;
+    let (broker, _clock, _deliveries) = run(&log, -5_000).await;
+    assert!(publish(&broker, &events[0]).await.epoch > second.epoch);
+}
+
+#[tokio::test]
+async fn a_broker_whose_node_is_gone_says_so() {
+    let log = Arc::new(ModelLog::default());
+    let (broker, _, deliveries) = run(&log, 0).await;
+    drop(deliveries);
+    let event = bare(1, &["feed:all"]);
+    let outgoing = Outgoing {
+        channel: ChannelName::feed(),
+        event: Some(event.id),
+        body: crate::domain::announcement::body_of(&event),
+        retention: Some(KEPT),
+    };
+    assert!(broker.publish(&[outgoing]).await.is_err());
+}
