@@ -22,10 +22,11 @@ pub struct StreamPosition {
     pub offset: u64,
 }
 
-/// One life of a channel's stream, named by the microsecond in which it began.
+/// One life of a channel's stream, named by a number that grows from one life to
+/// the next; the broker sees to that.
 ///
 /// It is written as 13 digits of base 32 (RFC 4648 "extended hex" alphabet in
-/// lower case), so that texts sort as the times do.
+/// lower case), so that texts sort as the numbers do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(Arc<str>);
@@ -35,11 +36,11 @@ const EPOCH_DIGITS: usize = 13;
 const EPOCH_ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 impl Epoch {
-    /// The epoch that began `micros` microseconds after the Unix epoch.
-    pub fn from_micros(micros: u64) -> Self {
+    /// The epoch with this number.
+    pub fn from_number(number: u64) -> Self {
         let digits: String = (0..EPOCH_DIGITS)
             .rev()
-            .map(|place| char::from(EPOCH_ALPHABET[(micros >> (5 * place)) as usize & 31]))
+            .map(|place| char::from(EPOCH_ALPHABET[(number >> (5 * place)) as usize & 31]))
             .collect();
         Self(digits.into())
     }
@@ -50,8 +51,8 @@ impl Epoch {
         valid.then(|| Self(text.into()))
     }
 
-    /// The microsecond after the Unix epoch in which this epoch began.
-    pub fn micros(&self) -> u64 {
+    /// The number.
+    pub fn number(&self) -> u64 {
         self.0.bytes().fold(0, |sum, digit| {
             let value = EPOCH_ALPHABET.iter().position(|b| *b == digit).unwrap_or(0);
             sum << 5 | value as u64
@@ -151,12 +152,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn epochs_sort_as_their_times_do_and_read_back() {
-        let times = [0, 1, 31, 32, 1_700_000_000_000_000, u64::MAX];
-        let epochs: Vec<_> = times.iter().map(|t| Epoch::from_micros(*t)).collect();
+    fn epochs_sort_as_their_numbers_do_and_read_back() {
+        let numbers = [0, 1, 31, 32, 1_700_000_000_000_000, u64::MAX];
+        let epochs: Vec<_> = numbers.iter().map(|n| Epoch::from_number(*n)).collect();
         assert!(epochs.is_sorted());
-        for (time, epoch) in times.iter().zip(&epochs) {
-            assert_eq!(epoch.micros(), *time);
+        for (number, epoch) in numbers.iter().zip(&epochs) {
+            assert_eq!(epoch.number(), *number);
             assert_eq!(Epoch::parse(epoch.as_str()).as_ref(), Some(epoch));
         }
         assert_eq!(Epoch::parse("xyz"), None);

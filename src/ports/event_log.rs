@@ -110,6 +110,10 @@ pub trait RelayLedger: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RelayedEvent>, StoreError>;
 
+    /// Counts one more run and returns its number: greater than any that was ever
+    /// returned before, even after the loss of power.
+    async fn count_run(&self) -> Result<u32, StoreError>;
+
     /// The last epoch in which anything was recorded, on any channel.
     async fn last_epoch(&self) -> Result<Option<Epoch>, StoreError>;
 }

@@ -17,3 +17,11 @@ CREATE TABLE positions (
     event_time INTEGER NOT NULL,
     PRIMARY KEY (channel, epoch, "offset")
 ) STRICT, WITHOUT ROWID;
+
+-- One row: how often a node was started on this file.
+CREATE TABLE runs (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    count INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO runs (id, count) VALUES (1, 0);

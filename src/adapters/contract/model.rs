@@ -31,6 +31,7 @@ struct State {
     relays: BTreeMap<(ChannelName, StreamPosition), EventId>,
     runs: BTreeMap<Incarnation, Run>,
     last_epoch: Option<Epoch>,
+    runs_counted: u32,
 }
 
 #[derive(Default)]
@@ -188,6 +189,12 @@ impl RelayLedger for ModelLog {
         let mut latest: Vec<_> = each_once.take(limit).collect();
         latest.reverse();
         Ok(latest)
+    }
+
+    async fn count_run(&self) -> Result<u32, StoreError> {
+        let mut state = self.state();
+        state.runs_counted += 1;
+        Ok(state.runs_counted)
     }
 
     async fn last_epoch(&self) -> Result<Option<Epoch>, StoreError> {

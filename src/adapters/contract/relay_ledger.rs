@@ -22,6 +22,7 @@ macro_rules! relay_ledger_contract {
                 a_record_that_is_there_stays_as_it_is,
                 the_latest_events_come_once_at_their_last_place_oldest_first,
                 the_last_epoch_is_that_of_any_channel,
+                runs_are_counted_up_whoever_counts_them,
             ]
         );
     };
@@ -29,7 +30,7 @@ macro_rules! relay_ledger_contract {
 pub(crate) use relay_ledger_contract;
 
 fn position(epoch: u64, offset: u64) -> StreamPosition {
-    StreamPosition { epoch: Epoch::from_micros(epoch), offset }
+    StreamPosition { epoch: Epoch::from_number(epoch), offset }
 }
 
 fn relay(channel: &ChannelName, epoch: u64, offset: u64, event: EventId) -> RelayRecord {
@@ -189,10 +190,25 @@ pub async fn the_last_epoch_is_that_of_any_channel(factory: impl AsyncFnOnce() -
     log.ledger.record(&relays, cursor(1, 1)).await.unwrap();
     let earlier = [relay(&ChannelName::feed(), 100, 1, event_id(1))];
     log.ledger.record(&earlier, cursor(1, 2)).await.unwrap();
-    let last = Some(Epoch::from_micros(300));
+    let last = Some(Epoch::from_number(300));
     assert_eq!(log.ledger.last_epoch().await.unwrap(), last);
     // It is remembered of incarnations that were closed, too.
     let closed = log.ledger.close_incarnation(incarnation(1)).await;
     closed.unwrap();
     assert_eq!(log.ledger.last_epoch().await.unwrap(), last);
+}
+
+pub async fn runs_are_counted_up_whoever_counts_them(factory: impl AsyncFnOnce() -> Log) {
+    let log = factory().await;
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        let (one, other) = tokio::join!(log.ledger.count_run(), log.ledger.count_run());
+        runs.extend([one.unwrap(), other.unwrap()]);
+    }
+    let mut distinct = runs.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), runs.len(), "{runs:?}");
+    let last = log.ledger.count_run().await.unwrap();
+    assert!(runs.iter().all(|run| *run < last), "{runs:?}, then {last}");
 }

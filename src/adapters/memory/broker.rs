@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,8 +34,13 @@ pub struct MemoryBroker {
     last_epoch: Option<Epoch>,
     /// The number of streams at which idle ones are looked for.
     sweep_at: AtomicUsize,
+    /// The number of the next epoch. Numbers of one run follow those of all runs
+    /// before it, whatever the clock says, so that no offset ever means two things.
+    next_epoch: AtomicU64,
 }
 
+/// Each run has this many bits of epochs to give.
+const RUN_SHIFT: u32 = 32;
 /// Fewer streams than this are never looked through for idle ones.
 const SWEEP_AT_LEAST: usize = 65_536;
 /// How long a stream that nobody publishes to or asks for counts as in use.
@@ -66,6 +71,8 @@ impl MemoryBroker {
         sink: mpsc::Sender<Delivery>,
     ) -> Result<Self, StoreError> {
         let last_epoch = ledger.last_epoch().await?;
+        let recorded = last_epoch.as_ref().map_or(0, |epoch| epoch.number() + 1);
+        let first = u64::from(ledger.count_run().await?) << RUN_SHIFT;
         Ok(Self {
             streams: DashMap::default(),
             subscribed: DashSet::default(),
@@ -74,6 +81,7 @@ impl MemoryBroker {
             clock,
             last_epoch,
             sweep_at: AtomicUsize::new(SWEEP_AT_LEAST),
+            next_epoch: AtomicU64::new(first.max(recorded)),
         })
     }
 
@@ -90,10 +98,8 @@ impl MemoryBroker {
                 self.ledger.latest_relayed(channel, not_before, retention.size).await?
             }
         };
-        // Epochs must sort in the order in which they began, even if the clock was set back.
-        let floor = self.last_epoch.as_ref().map_or(0, |epoch| epoch.micros() + 1);
-        let micros = u64::try_from(now.as_millis()).unwrap_or(0) * 1_000;
-        let mut stream = Stream::new(Epoch::from_micros(micros.max(floor)), retention, now);
+        let epoch = Epoch::from_number(self.next_epoch.fetch_add(1, Ordering::Relaxed));
+        let mut stream = Stream::new(epoch, retention, now);
         for relayed in past {
             let body = announcement::body_of(&relayed.event);
             let publication =

@@ -153,6 +153,32 @@ async fn epochs_grow_although_the_clock_was_set_back() {
 }
 
 #[tokio::test]
+async fn runs_of_which_nothing_was_recorded_have_epochs_of_their_own_at_the_same_time() {
+    let log = Arc::new(ModelLog::default());
+    let (first, _, _deliveries) = run(&log, 5).await;
+    let first = feed(&first).await.top.epoch;
+    let (second, _, _deliveries) = run(&log, 5).await;
+    let second = feed(&second).await.top.epoch;
+    assert!(first < second, "{first:?}, then {second:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_forgotten_begins_a_later_epoch_although_the_clock_was_set_back() {
+    let (log, ..) = after_one_run(1).await;
+    let (broker, clock, _deliveries) = run(&log, -9_000_000).await;
+    let idle = ChannelName::tag("idle");
+    let before = broker.history(&idle, KEPT, &ALL).await.unwrap().top.epoch;
+    clock.advance(2 * TTL);
+    // So many streams that the idle ones among them are dropped.
+    for n in 0..70_000 {
+        let name = ChannelName::tag(&n.to_string());
+        broker.history(&name, KEPT, &ALL).await.unwrap();
+    }
+    let after = broker.history(&idle, KEPT, &ALL).await.unwrap().top.epoch;
+    assert!(after > before, "the offsets of an epoch are used once");
+}
+
+#[tokio::test]
 async fn a_broker_whose_node_is_gone_says_so() {
     let log = Arc::new(ModelLog::default());
     let (broker, _, deliveries) = run(&log, 0).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{Connection, Error, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{Error, QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, PostId};
@@ -41,29 +41,14 @@ impl SqliteContent {
         } else {
             self.db.durable_write().await?
         };
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        match insert_document(&mut tx, post, event).await {
-            Ok(()) => {}
-            Err(Error::Database(e)) if e.is_unique_violation() => {
-                return Ok(match existing(&mut tx, post.id).await? {
-                    Some(stored) => Insertion::Existed(Box::new(stored)),
-                    None => Insertion::SlugTaken,
-                });
-            }
-            Err(e) => return Err(e),
+        // One statement is one transaction; only a conflict needs a second look.
+        if insert_document(&mut writer, post, event).await? {
+            return Ok(Insertion::Created);
         }
-        if !post.tags.is_empty() {
-            sqlx::query(
-                "INSERT INTO post_tags (tag, post_id) SELECT value, ?2 FROM json_each(?1)
-                 WHERE true ON CONFLICT DO NOTHING",
-            )
-            .bind(stored::to_json(&post.tags)?)
-            .bind(post.id.to_string())
-            .execute(&mut *tx)
-            .await?;
-        }
-        tx.commit().await?;
-        Ok(Insertion::Created)
+        Ok(match existing(&mut writer, post.id).await? {
+            Some(stored) => Insertion::Existed(Box::new(stored)),
+            None => Insertion::SlugTaken,
+        })
     }
 
     async fn find(&self, id: PostId) -> Result<Option<Post>, Error> {
@@ -103,14 +88,15 @@ impl SqliteContent {
     }
 }
 
+/// Inserts a post with its tags; false if its id or slug is taken.
 async fn insert_document(
     connection: &mut SqliteConnection,
     post: &Post,
     event: &Event,
-) -> Result<(), Error> {
-    sqlx::query(
+) -> Result<bool, Error> {
+    let inserted = sqlx::query(
         "INSERT INTO posts (id, author_id, status, slug, document, event_id, event)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(post.id.to_string())
     .bind(post.author.id.0)
@@ -121,7 +107,7 @@ async fn insert_document(
     .bind(stored::to_json(event)?)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(inserted.rows_affected() > 0)
 }
 
 async fn existing(

@@ -74,6 +74,14 @@ impl SqliteRelayLedger {
         Ok(())
     }
 
+    async fn next_run(&self) -> Result<u32, Error> {
+        let mut writer = self.db.durable_write().await?;
+        let count: i64 = sqlx::query_scalar("UPDATE runs SET count = count + 1 RETURNING count")
+            .fetch_one(&mut *writer)
+            .await?;
+        u32::try_from(count).map_err(unreadable)
+    }
+
     async fn close(&self, incarnation: Incarnation) -> Result<(), Error> {
         let mut writer = self.db.covered_write().await?;
         sqlx::query("UPDATE incarnations SET closed = 1 WHERE id = ?")
@@ -195,6 +203,10 @@ impl RelayLedger for SqliteRelayLedger {
     ) -> Result<(), StoreError> {
         let opened = self.open(incarnation, now).await;
         opened.map_err(|e| self.db.failed(e))
+    }
+
+    async fn count_run(&self) -> Result<u32, StoreError> {
+        self.next_run().await.map_err(|e| self.db.failed(e))
     }
 
     async fn open_cursors(&self) -> Result<Vec<LogCursor>, StoreError> {

@@ -88,7 +88,7 @@ pub(super) struct Hub {
 
 impl Stream {
     fn new(name: &str) -> Self {
-        let top = StreamPosition { epoch: Epoch::from_micros(0), offset: 0 };
+        let top = StreamPosition { epoch: Epoch::from_number(0), offset: 0 };
         let (relays, places) = (BTreeMap::new(), BTreeSet::new());
         let name = ChannelName::built_in(name.to_owned());
         Self { name, relays, places, top, seeded_through: 0 }
@@ -339,7 +339,7 @@ impl Hub {
 
     async fn check_strangers(&self, stream: &Stream) {
         let StreamPosition { epoch, offset } = &stream.top;
-        let later = Epoch::from_micros(epoch.micros() + 1);
+        let later = Epoch::from_number(epoch.number() + 1);
         for (epoch, offset) in [
             (epoch.as_str(), offset + 1),
             (epoch.as_str(), u64::MAX),
