@@ -19,6 +19,7 @@ use crate::commands::committer::{CommitOptions, Committer};
 use crate::domain::event::Event;
 use crate::domain::ids::Incarnation;
 use crate::domain::time::Timestamp;
+use crate::endpoints::services::Services;
 use crate::hub::Hub;
 use crate::lifecycle;
 use crate::projections::analytics_batch::Projection;
@@ -71,11 +72,17 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let address = (settings.http_server.address.as_str(), settings.http_server.port);
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| format!("cannot listen on {address:?}: {error}"))?;
-    let outcome = http::serve(&settings, listener, Arc::clone(&services), stop).await;
+    // Streams are closed while requests are still answered: an answer that is a stream has no other end.
+    let closing = tokio::spawn(close_streams(stop.clone(), Arc::clone(&services)));
+    let outcome = http::serve(&settings, listener, Arc::clone(&services), stop.clone()).await;
 
-    services.ready.store(false, Ordering::Release);
     let wind_down = async {
-        hub.stop().await;
+        if *stop.borrow() {
+            closing.await?;
+        } else {
+            closing.abort();
+            hub.stop().await;
+        }
         drop(services);
         background.stop().await?;
         path.close().await?;
@@ -92,6 +99,13 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
         inbound.abort();
     }
     outcome
+}
+
+/// Closes every connection of the hub once the node was asked to end.
+async fn close_streams(stop: watch::Receiver<bool>, services: Arc<Services>) {
+    lifecycle::requested(stop).await;
+    services.ready.store(false, Ordering::Release);
+    services.hub.stop().await;
 }
 
 /// What runs beside the requests.

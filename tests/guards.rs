@@ -143,7 +143,7 @@ impl Bench {
         ));
         let body = PublicationBody { data: data.unwrap(), info: None, tags: BTreeMap::new() };
         let publication = Publication { offset: self.offset, event: None, body: Arc::new(body) };
-        Delivery { channel: self.channel.clone(), epoch: Some(Epoch::from_micros(1)), publication }
+        Delivery { channel: self.channel.clone(), epoch: Some(Epoch::from_number(1)), publication }
     }
 
     /// Publishes `burst` at once and reads until every client has all of it.

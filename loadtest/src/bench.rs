@@ -78,14 +78,8 @@ struct Bench {
 /// # Errors
 /// When a server does not start, or any sample was faulty.
 pub fn command(options: &Options) -> Result<()> {
-    let seed = options
-        .seed
-        .unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let mut scale = if options.quick {
-        Scale::QUICK
-    } else {
-        Scale::FULL
-    };
+    let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let mut scale = if options.quick { Scale::QUICK } else { Scale::FULL };
     scale.spin = options.spin;
     let pairs = if options.quick { 2 } else { options.pairs };
     let mut bench = Bench {
@@ -115,19 +109,10 @@ pub fn command(options: &Options) -> Result<()> {
         .collect();
     println!("\n{}", table::comparisons(&subject, &comparisons));
     println!("{}", table::targets(&subject, &comparisons, RAW));
-    let faulty: usize = measurements
-        .iter()
-        .flat_map(|measured| &measured.series)
-        .map(|series| series.faulty)
-        .sum();
-    let results = Results {
-        seed,
-        pairs,
-        scale,
-        push_bytes: bench.push_bytes,
-        comparisons,
-        measurements,
-    };
+    let faulty: usize =
+        measurements.iter().flat_map(|measured| &measured.series).map(|series| series.faulty).sum();
+    let results =
+        Results { seed, pairs, scale, push_bytes: bench.push_bytes, comparisons, measurements };
     println!("{}", serde_json::to_string(&results.comparisons)?);
     if let Some(path) = &options.json {
         write_json(path, &results)?;
@@ -153,16 +138,10 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
             "there is no Carillon at {}: build it, or say --carillon or --control",
             path.display()
         );
-        Contender {
-            name: "carillon".to_owned(),
-            launch: Launch::Carillon(path),
-        }
+        Contender { name: "carillon".to_owned(), launch: Launch::Carillon(path) }
     };
     let others = options.commands.iter().chain(&options.urls).cloned();
-    Ok([subject, Contender::raw(RAW)]
-        .into_iter()
-        .chain(others)
-        .collect())
+    Ok([subject, Contender::raw(RAW)].into_iter().chain(others).collect())
 }
 
 impl Bench {

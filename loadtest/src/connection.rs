@@ -42,12 +42,7 @@ impl Target {
             .with_context(|| format!("{host} is not host:port"))?
             .next()
             .with_context(|| format!("{host} has no address"))?;
-        Ok(Self {
-            address,
-            host: host.to_owned(),
-            path: path.to_owned(),
-            token,
-        })
+        Ok(Self { address, host: host.to_owned(), path: path.to_owned(), token })
     }
 
     /// Opens a TCP connection. Connections to loopback leave from 127.0.0.1, .2, … in turn, `sources` of them, since
@@ -62,10 +57,7 @@ impl Target {
                     Some(ipproto::TCP),
                 )?;
                 let host = 1 + (index % usize::from(sources.max(1))) as u8;
-                bind(
-                    &socket,
-                    &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, host), 0),
-                )?;
+                bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, host), 0))?;
                 connect(&socket, &address)?;
                 TcpStream::from(socket)
             }
@@ -127,24 +119,14 @@ impl Connection {
         );
         self.stream.write_all(request.as_bytes())?;
         let end = loop {
-            if let Some(at) = self
-                .received
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-            {
+            if let Some(at) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
             self.receive("an answer to the handshake")?;
         };
         let answer = String::from_utf8_lossy(&self.received[..end]).into_owned();
-        ensure!(
-            answer.starts_with("HTTP/1.1 101"),
-            "the server did not upgrade: {answer}"
-        );
-        ensure!(
-            answer.contains(HANDSHAKE_ACCEPT),
-            "the server's handshake is wrong: {answer}"
-        );
+        ensure!(answer.starts_with("HTTP/1.1 101"), "the server did not upgrade: {answer}");
+        ensure!(answer.contains(HANDSHAKE_ACCEPT), "the server's handshake is wrong: {answer}");
         self.received.drain(..end);
         Ok(())
     }
@@ -156,8 +138,7 @@ impl Connection {
         let mut out = Vec::new();
         frame::encode_from_client(&mut out, frame::TEXT, command.as_bytes());
         self.stream.write_all(&out)?;
-        self.wait_for_reply(id)
-            .with_context(|| format!("{method} failed"))
+        self.wait_for_reply(id).with_context(|| format!("{method} failed"))
     }
 
     /// Reads until the reply to `id` is there; what comes before it (pushes, pings) needs no answer during setup.
@@ -182,10 +163,8 @@ impl Connection {
 
     fn receive(&mut self, what: &str) -> Result<()> {
         let mut chunk = [0; 4096];
-        let count = self
-            .stream
-            .read(&mut chunk)
-            .with_context(|| format!("no {what} came", what = what))?;
+        let count =
+            self.stream.read(&mut chunk).with_context(|| format!("no {what} came", what = what))?;
         ensure!(count > 0, "the server hung up instead of {what}");
         self.received.extend_from_slice(&chunk[..count]);
         Ok(())
@@ -204,11 +183,7 @@ fn is_reply(payload: &[u8], id: u32) -> Result<bool> {
             format!("the server sent no JSON: {}", String::from_utf8_lossy(line))
         })?;
         if reply["id"] == id {
-            ensure!(
-                reply.get("error").is_none(),
-                "the server answered {}",
-                reply["error"]
-            );
+            ensure!(reply.get("error").is_none(), "the server answered {}", reply["error"]);
             return Ok(true);
         }
     }

@@ -67,10 +67,7 @@ pub struct Start {
 impl Contender {
     /// The raw loop under a name.
     pub fn raw(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            launch: Launch::Raw,
-        }
+        Self { name: name.to_owned(), launch: Launch::Raw }
     }
 
     /// Understands `NAME=COMMAND …{port}…`.
@@ -79,10 +76,7 @@ impl Contender {
     /// When it is not of that form.
     pub fn parse_command(text: &str) -> Result<Self> {
         let (name, command) = text.split_once('=').context("expected NAME=COMMAND")?;
-        ensure!(
-            command.contains("{port}"),
-            "the command of {name} has no {{port}}"
-        );
+        ensure!(command.contains("{port}"), "the command of {name} has no {{port}}");
         Ok(Self {
             name: name.to_owned(),
             launch: Launch::Command(command.split_whitespace().map(str::to_owned).collect()),
@@ -99,10 +93,7 @@ impl Contender {
         let (pid, url) = rest.split_once('@').context(form)?;
         Ok(Self {
             name: name.to_owned(),
-            launch: Launch::Running {
-                url: url.to_owned(),
-                pid: pid.parse().context(form)?,
-            },
+            launch: Launch::Running { url: url.to_owned(), pid: pid.parse().context(form)? },
         })
     }
 
@@ -115,13 +106,7 @@ impl Contender {
         match &self.launch {
             Launch::Raw => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args([
-                    "raw",
-                    "--port",
-                    "0",
-                    "--push-bytes",
-                    &start.push_bytes.to_string(),
-                ]);
+                command.args(["raw", "--port", "0", "--push-bytes", &start.push_bytes.to_string()]);
                 if start.coalesce {
                     command.arg("--coalesce");
                 }
@@ -140,19 +125,13 @@ impl Contender {
                     }
                 }
                 command.arg("serve").arg("--config").arg(&config);
-                command
-                    .args(["--listen", "127.0.0.1:0"])
-                    .arg("--data")
-                    .arg(&data);
+                command.args(["--listen", "127.0.0.1:0"]).arg("--data").arg(&data);
                 Server::announced(command, directory)
             }
             Launch::Command(words) => Server::on_port(words, directory),
-            Launch::Running { url, pid } => Ok(Server {
-                url: url.clone(),
-                pid: *pid,
-                child: None,
-                _directory: directory,
-            }),
+            Launch::Running { url, pid } => {
+                Ok(Server { url: url.clone(), pid: *pid, child: None, _directory: directory })
+            }
         }
         .with_context(|| format!("{} does not start", self.name))
     }
@@ -172,20 +151,13 @@ impl Server {
     /// Starts a server that says `listening on http://…` when it is ready.
     fn announced(mut command: Command, directory: TempDir) -> Result<Self> {
         let log = directory.path().join("log");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log)?);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let stdout = child.stdout.take().context("a piped child has a stdout")?;
-        let mut server = Self {
-            url: String::new(),
-            pid: child.id(),
-            child: Some(child),
-            _directory: directory,
-        };
+        let mut server =
+            Self { url: String::new(), pid: child.id(), child: Some(child), _directory: directory };
         let (sender, receiver) = mpsc::channel();
         // Goes on reading to the end, so that the server never waits for a full pipe.
         thread::spawn(move || {
@@ -203,29 +175,18 @@ impl Server {
                 return Ok(server);
             }
         }
-        bail!(
-            "it did not say where it listens; its log ends:\n{}",
-            tail(&log)
-        )
+        bail!("it did not say where it listens; its log ends:\n{}", tail(&log))
     }
 
     /// Starts a server that takes its port as an argument, and waits until the port is open.
     fn on_port(words: &[String], directory: TempDir) -> Result<Self> {
         // The port is free now and is taken a moment later; a benchmark machine runs nothing that would take it.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
-        let mut words = words
-            .iter()
-            .map(|word| word.replace("{port}", &port.to_string()));
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mut words = words.iter().map(|word| word.replace("{port}", &port.to_string()));
         let mut command = Command::new(words.next().context("the command is empty")?);
         let log = directory.path().join("log");
         let output = File::create(&log)?;
-        command
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        command.args(words).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command
             .spawn()
             .with_context(|| format!("cannot run {}", command.get_program().display()))?;
@@ -271,19 +232,11 @@ mod tests {
     #[test]
     fn understands_other_contenders() {
         let other = Contender::parse_command("bun=bun run server.js --port={port}").unwrap();
-        let words = ["bun", "run", "server.js", "--port={port}"]
-            .map(str::to_owned)
-            .to_vec();
-        assert_eq!(
-            (other.name.as_str(), other.launch),
-            ("bun", Launch::Command(words))
-        );
+        let words = ["bun", "run", "server.js", "--port={port}"].map(str::to_owned).to_vec();
+        assert_eq!((other.name.as_str(), other.launch), ("bun", Launch::Command(words)));
         assert!(Contender::parse_command("bun=bun run server.js").is_err());
         let running = Contender::parse_url("x=12@ws://127.0.0.1:1/p").unwrap();
-        let wanted = Launch::Running {
-            url: "ws://127.0.0.1:1/p".to_owned(),
-            pid: 12,
-        };
+        let wanted = Launch::Running { url: "ws://127.0.0.1:1/p".to_owned(), pid: 12 };
         assert_eq!(running.launch, wanted);
         assert!(Contender::parse_url("x=ws://127.0.0.1:1/p").is_err());
     }
@@ -291,12 +244,7 @@ mod tests {
     #[test]
     fn a_server_that_ends_at_once_is_reported_with_its_log() {
         let sick = Contender::parse_command("sick=sh -c {port}").unwrap();
-        let Err(error) = sick.start(Start::default()) else {
-            panic!("it cannot have started")
-        };
-        assert!(
-            format!("{error:#}").contains("nothing listens"),
-            "{error:#}"
-        );
+        let Err(error) = sick.start(Start::default()) else { panic!("it cannot have started") };
+        assert!(format!("{error:#}").contains("nothing listens"), "{error:#}");
     }
 }

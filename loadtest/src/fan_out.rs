@@ -77,10 +77,7 @@ pub fn command(options: &Options) -> Result<()> {
     if let Some(path) = &options.json {
         write_json(path, &report)?;
     }
-    ensure!(
-        !report.faults.any(),
-        "deliveries were lost, repeated or out of order"
-    );
+    ensure!(!report.faults.any(), "deliveries were lost, repeated or out of order");
     Ok(())
 }
 
@@ -167,11 +164,7 @@ impl<'a> Run<'a> {
         self.work_until(deadline, false)?;
         let mut faults = self.reader.tally.faults;
         let published = self.reader.tally.publications();
-        faults.lost = self
-            .subscribers
-            .iter()
-            .map(|peer| peer.sequence.lost(published))
-            .sum();
+        faults.lost = self.subscribers.iter().map(|peer| peer.sequence.lost(published)).sum();
         Ok(self.report(start, end, faults))
     }
 
@@ -203,9 +196,7 @@ impl<'a> Run<'a> {
                 Duration::ZERO
             } else {
                 let number = self.reader.tally.publications();
-                self.options
-                    .pace
-                    .sleep(number, now, LONGEST_SLEEP.min(left))
+                self.options.pace.sleep(number, now, LONGEST_SLEEP.min(left))
             };
             match self.poll.poll(&mut events, Some(sleep)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -239,13 +230,8 @@ impl<'a> Run<'a> {
                 sequence + 1_000,
                 self.options.channel
             );
-            self.command
-                .write_fmt(head)
-                .expect("writing to a Vec cannot fail");
-            let stamp = Stamp {
-                sequence,
-                intended_ns,
-            };
+            self.command.write_fmt(head).expect("writing to a Vec cannot fail");
+            let stamp = Stamp { sequence, intended_ns };
             payload::encode(&mut self.command, stamp, self.options.payload_bytes);
             self.command.extend_from_slice(b"}}");
             frame::encode_from_client(&mut self.publisher.unsent, frame::TEXT, &self.command);
@@ -258,11 +244,7 @@ impl<'a> Run<'a> {
         Ok(Mark {
             at_ns: self.now_ns(),
             deliveries: self.reader.tally.deliveries(),
-            server_cpu: self
-                .options
-                .server_pid
-                .map(procfs::cpu_seconds)
-                .transpose()?,
+            server_cpu: self.options.server_pid.map(procfs::cpu_seconds).transpose()?,
             client_cpu: procfs::cpu_seconds(std::process::id())?,
         })
     }
@@ -270,10 +252,8 @@ impl<'a> Run<'a> {
     fn report(&self, start: Mark, end: Mark, faults: Faults) -> FanOutReport {
         let seconds = (end.at_ns - start.at_ns) as f64 / 1e9;
         let deliveries = end.deliveries - start.deliveries;
-        let server_cpu_seconds = end
-            .server_cpu
-            .zip(start.server_cpu)
-            .map(|(end, start)| end - start);
+        let server_cpu_seconds =
+            end.server_cpu.zip(start.server_cpu).map(|(end, start)| end - start);
         let client_cpu_seconds = end.client_cpu - start.client_cpu;
         let tally = &self.reader.tally;
         let quantile_ms = |quantile| tally.latencies().value_at_quantile(quantile) as f64 / 1e3;

@@ -161,9 +161,7 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
         }
     }
     let start = words.len() * 8;
-    rest.iter()
-        .position(|byte| *byte == b'\n')
-        .map(|at| start + at)
+    rest.iter().position(|byte| *byte == b'\n').map(|at| start + at)
 }
 
 #[cfg(test)]
@@ -183,11 +181,7 @@ mod tests {
             for shorter in
                 (0..bytes.len().min(20)).chain(bytes.len().saturating_sub(3)..bytes.len())
             {
-                assert_eq!(
-                    scan(&bytes[..shorter]).unwrap(),
-                    None,
-                    "prefix {shorter} of {length}"
-                );
+                assert_eq!(scan(&bytes[..shorter]).unwrap(), None, "prefix {shorter} of {length}");
             }
         }
     }

@@ -82,27 +82,15 @@ pub fn command(options: &Options) -> Result<()> {
         "connections      {} with {} subscriptions, made in {:.2} s",
         report.connections, report.subscriptions, report.connect_seconds
     );
-    println!(
-        "                 {:>10} {:>10} {:>14}",
-        "before", "after", "a connection"
-    );
+    println!("                 {:>10} {:>10} {:>14}", "before", "after", "a connection");
     let (before, after, growth) = (report.before, report.after, report.bytes_per_connection);
     for (name, before, after, growth) in [
         ("rss", before.rss, after.rss, growth.rss),
         ("pss", before.pss, after.pss, growth.pss),
         ("private", before.private, after.private, growth.private),
-        (
-            "private dirty",
-            before.private_dirty,
-            after.private_dirty,
-            growth.private_dirty,
-        ),
+        ("private dirty", before.private_dirty, after.private_dirty, growth.private_dirty),
     ] {
-        println!(
-            "{name:<16} {:>6} KiB {:>6} KiB {growth:>8.0} bytes",
-            kib(before),
-            kib(after)
-        );
+        println!("{name:<16} {:>6} KiB {:>6} KiB {growth:>8.0} bytes", kib(before), kib(after));
     }
     if let Some(path) = &options.json {
         write_json(path, &report)?;

@@ -70,12 +70,8 @@ pub struct Sample {
 
 impl Measurement {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 4] = [
-        Self::CpuPerDelivery,
-        Self::SixteenInFlight,
-        Self::LatencyAtThirty,
-        Self::IdleMemory,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::CpuPerDelivery, Self::SixteenInFlight, Self::LatencyAtThirty, Self::IdleMemory];
 
     /// What the tables call it.
     pub fn title(self) -> &'static str {
@@ -123,10 +119,7 @@ impl Measurement {
 
     /// How servers are started for it: the raw loop joins what queued only where several may queue.
     pub fn start(self, push_bytes: usize) -> Start {
-        Start {
-            coalesce: self == Self::SixteenInFlight,
-            push_bytes,
-        }
+        Start { coalesce: self == Self::SixteenInFlight, push_bytes }
     }
 
     /// Measures a running server once.
@@ -149,11 +142,7 @@ impl Measurement {
             Self::SixteenInFlight => report.deliveries_per_server_cpu_second.context(unknown)?,
             Self::LatencyAtThirty | Self::IdleMemory => report.p99_ms,
         };
-        Ok(Sample {
-            figure,
-            faulty: report.faults.any(),
-            report: serde_json::to_value(&report)?,
-        })
+        Ok(Sample { figure, faulty: report.faults.any(), report: serde_json::to_value(&report)? })
     }
 
     fn fan_out_options(self, url: &str, pid: u32, scale: &Scale) -> fan_out::Options {

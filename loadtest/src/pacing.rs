@@ -18,18 +18,12 @@ pub struct Pace {
 impl Pace {
     /// A closed loop.
     pub fn in_flight(count: u64) -> Self {
-        Self {
-            in_flight: Some(count),
-            rate: None,
-        }
+        Self { in_flight: Some(count), rate: None }
     }
 
     /// An open loop.
     pub fn rate(per_second: f64) -> Self {
-        Self {
-            in_flight: None,
-            rate: Some(per_second),
-        }
+        Self { in_flight: None, rate: Some(per_second) }
     }
 
     /// The intended time of publication `number`, if it is due at `now_ns` with `completed` received by all. A closed

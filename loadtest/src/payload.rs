@@ -37,15 +37,10 @@ impl Finder {
     /// The stamp in one line, if it carries one.
     #[inline]
     pub fn find(&mut self, line: &[u8]) -> Option<Stamp> {
-        if !line
-            .get(self.guess..)
-            .is_some_and(|rest| rest.starts_with(MARKER))
-        {
+        if !line.get(self.guess..).is_some_and(|rest| rest.starts_with(MARKER)) {
             self.guess = search(line)?;
         }
-        let numbers = line
-            .get(self.guess + MARKER.len()..)?
-            .first_chunk::<{ 2 * DIGITS }>()?;
+        let numbers = line.get(self.guess + MARKER.len()..)?.first_chunk::<{ 2 * DIGITS }>()?;
         Some(Stamp {
             sequence: hexadecimal(&numbers[..DIGITS])?,
             intended_ns: hexadecimal(&numbers[DIGITS..])?,
@@ -55,8 +50,7 @@ impl Finder {
 
 #[cold]
 fn search(line: &[u8]) -> Option<usize> {
-    line.windows(MARKER.len())
-        .position(|window| window == MARKER)
+    line.windows(MARKER.len()).position(|window| window == MARKER)
 }
 
 #[inline]
@@ -79,19 +73,12 @@ mod tests {
     fn data_has_the_length_asked_for_and_its_stamp_is_found_anywhere() {
         let mut finder = Finder::default();
         for (at, bytes) in [SHORTEST, SHORTEST + 1, 128, 1_000].into_iter().enumerate() {
-            let stamp = Stamp {
-                sequence: 7 + at as u64,
-                intended_ns: u64::MAX - at as u64,
-            };
+            let stamp = Stamp { sequence: 7 + at as u64, intended_ns: u64::MAX - at as u64 };
             let mut data = Vec::new();
             encode(&mut data, stamp, bytes);
             assert_eq!(data.len(), bytes);
             serde_json::from_slice::<serde_json::Value>(&data).unwrap();
-            for before in [
-                "{\"push\":",
-                "",
-                "{\"push\":{\"channel\":\"x\",\"pub\":{\"data\":",
-            ] {
+            for before in ["{\"push\":", "", "{\"push\":{\"channel\":\"x\",\"pub\":{\"data\":"] {
                 let line = [before.as_bytes(), &data, b"}"].concat();
                 assert_eq!(finder.find(&line), Some(stamp));
             }

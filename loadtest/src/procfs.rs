@@ -90,10 +90,7 @@ mod tests {
                       Pss_Dirty:        11 kB\nPrivate_Clean:   100 kB\nPrivate_Dirty:   200 kB\n";
         let memory = parse_rollup(rollup);
         assert_eq!((memory.rss, memory.pss), (2048 * 1024, 1024 * 1024));
-        assert_eq!(
-            (memory.private, memory.private_dirty),
-            (300 * 1024, 200 * 1024)
-        );
+        assert_eq!((memory.private, memory.private_dirty), (300 * 1024, 200 * 1024));
     }
 
     #[test]

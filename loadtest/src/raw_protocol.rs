@@ -79,11 +79,8 @@ pub fn encode_push(
     push_bytes: usize,
 ) {
     scratch.clear();
-    write!(
-        scratch,
-        "{{\"push\":{{\"channel\":\"{channel}\",\"pub\":{{\"data\":{data}}}}}"
-    )
-    .expect("writing to a Vec cannot fail");
+    write!(scratch, "{{\"push\":{{\"channel\":\"{channel}\",\"pub\":{{\"data\":{data}}}}}")
+        .expect("writing to a Vec cannot fail");
     let padded = push_bytes.saturating_sub(1).max(scratch.len());
     scratch.resize(padded, b' ');
     scratch.push(b'}');
@@ -96,19 +93,13 @@ mod tests {
 
     #[test]
     fn reads_the_generators_commands() {
-        assert_eq!(
-            parse("{\"connect\":{},\"id\":1}"),
-            Some(("1", Command::Other("connect")))
-        );
+        assert_eq!(parse("{\"connect\":{},\"id\":1}"), Some(("1", Command::Other("connect"))));
         assert_eq!(
             parse("{\"id\":2,\"subscribe\":{\"channel\":\"a:b\"}}"),
             Some(("2", Command::Subscribe))
         );
         let publish = "{\"id\":33,\"publish\":{\"channel\":\"a:b\",\"data\":{\"x\":{\"y\":1}}}}";
-        let wanted = Command::Publish {
-            channel: "a:b",
-            data: "{\"x\":{\"y\":1}}",
-        };
+        let wanted = Command::Publish { channel: "a:b", data: "{\"x\":{\"y\":1}}" };
         assert_eq!(parse(publish), Some(("33", wanted)));
         assert_eq!(parse("{}"), None);
     }

@@ -95,8 +95,7 @@ pub fn serve(options: &Options) -> Result<()> {
     let mut listener =
         TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let poll = Poll::new()?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on http://{}", listener.local_addr()?);
     let mut server = Server {
         options: options.clone(),
@@ -143,9 +142,7 @@ impl Server {
             stream.set_nodelay(true)?;
             let index = self.free.pop().unwrap_or(self.peers.len());
             let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut stream, Token(index), interest)?;
+            self.poll.registry().register(&mut stream, Token(index), interest)?;
             let peer = Peer {
                 stream,
                 upgraded: false,

@@ -39,15 +39,8 @@ impl Peer {
         stream.set_read_timeout(None)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
-        poll.registry()
-            .register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self {
-            stream,
-            partial,
-            unsent: Vec::new(),
-            sequence: Sequence::default(),
-            open: true,
-        })
+        poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { stream, partial, unsent: Vec::new(), sequence: Sequence::default(), open: true })
     }
 
     /// Writes what waits to be written, as far as the socket takes it.

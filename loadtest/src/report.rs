@@ -57,14 +57,8 @@ impl FanOutReport {
         println!("window                           {:.3} s", self.seconds);
         println!("publications (whole run)         {}", self.publications);
         println!("deliveries                       {}", self.deliveries);
-        println!(
-            "deliveries/s                     {:.0}",
-            self.deliveries_per_second
-        );
-        println!(
-            "server CPU                       {} s",
-            optional(self.server_cpu_seconds, 2)
-        );
+        println!("deliveries/s                     {:.0}", self.deliveries_per_second);
+        println!("server CPU                       {} s", optional(self.server_cpu_seconds, 2));
         println!(
             "server CPU s/million deliveries  {}",
             optional(self.server_cpu_seconds_per_million, 3)

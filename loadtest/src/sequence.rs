@@ -60,10 +60,7 @@ mod tests {
 
     fn follow(numbers: &[u64]) -> (Vec<Arrival>, Sequence) {
         let mut sequence = Sequence::default();
-        let arrivals = numbers
-            .iter()
-            .map(|number| sequence.receive(*number))
-            .collect();
+        let arrivals = numbers.iter().map(|number| sequence.receive(*number)).collect();
         (arrivals, sequence)
     }
 
@@ -77,10 +74,7 @@ mod tests {
     #[test]
     fn a_gap_is_lost_until_it_arrives_late() {
         let (arrivals, mut sequence) = follow(&[0, 3, 4]);
-        assert_eq!(
-            arrivals,
-            [Arrival::InOrder, Arrival::Ahead, Arrival::InOrder]
-        );
+        assert_eq!(arrivals, [Arrival::InOrder, Arrival::Ahead, Arrival::InOrder]);
         assert_eq!(sequence.lost(5), 2);
         assert_eq!(sequence.receive(2), Arrival::Late);
         assert_eq!(sequence.receive(2), Arrival::Repeated);

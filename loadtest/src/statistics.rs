@@ -38,13 +38,11 @@ pub fn paired_ratios(subject: &[f64], reference: &[f64], less_is_better: bool) -
     subject
         .iter()
         .zip(reference)
-        .map(|(subject, reference)| {
-            if less_is_better {
-                reference / subject
-            } else {
-                subject / reference
-            }
-        })
+        .map(
+            |(subject, reference)| {
+                if less_is_better { reference / subject } else { subject / reference }
+            },
+        )
         .collect()
 }
 

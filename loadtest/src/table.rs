@@ -43,11 +43,8 @@ pub fn compare(measurement: Measurement, series: &[Series]) -> Vec<Comparison> {
     references
         .iter()
         .filter_map(|reference| {
-            let ratios = paired_ratios(
-                &subject.figures,
-                &reference.figures,
-                measurement.less_is_better(),
-            );
+            let ratios =
+                paired_ratios(&subject.figures, &reference.figures, measurement.less_is_better());
             Some(Comparison {
                 measurement,
                 unit: measurement.unit(),
@@ -85,12 +82,8 @@ pub fn targets(subject: &str, rows: &[Comparison], raw: &str) -> String {
         let (measurement, unit) = (row.measurement, row.unit);
         let mut line = |target: String, median: String, reached: bool| {
             let reached = if reached { "yes" } else { "**no**" };
-            writeln!(
-                text,
-                "| {}: {target} | {median} | {reached} |",
-                measurement.title()
-            )
-            .expect("writing to a String cannot fail");
+            writeln!(text, "| {}: {target} | {median} | {reached} |", measurement.title())
+                .expect("writing to a String cannot fail");
         };
         if let Some(target) = measurement.target_ratio() {
             let median = row.ratio.median;
@@ -118,12 +111,7 @@ pub fn targets(subject: &str, rows: &[Comparison], raw: &str) -> String {
 }
 
 fn figures(spread: Spread) -> String {
-    format!(
-        "{} ({} .. {})",
-        number(spread.median),
-        number(spread.min),
-        number(spread.max)
-    )
+    format!("{} ({} .. {})", number(spread.median), number(spread.min), number(spread.max))
 }
 
 /// Three significant digits or so, thousands separated.
@@ -147,21 +135,13 @@ mod tests {
     use super::*;
 
     fn series(name: &str, figures: &[f64]) -> Series {
-        Series {
-            name: name.to_owned(),
-            figures: figures.to_vec(),
-            reports: Vec::new(),
-            faulty: 0,
-        }
+        Series { name: name.to_owned(), figures: figures.to_vec(), reports: Vec::new(), faulty: 0 }
     }
 
     #[test]
     fn compares_the_first_with_each_other_and_judges_only_against_raw() {
-        let both = [
-            series("us", &[2.0, 2.0]),
-            series("raw", &[1.9, 1.7]),
-            series("them", &[8.0, 6.0]),
-        ];
+        let both =
+            [series("us", &[2.0, 2.0]), series("raw", &[1.9, 1.7]), series("them", &[8.0, 6.0])];
         let rows = compare(Measurement::CpuPerDelivery, &both);
         assert_eq!(rows.len(), 2);
         assert!((rows[0].ratio.median - 0.9).abs() < 1e-9);
@@ -180,20 +160,14 @@ mod tests {
     fn judges_figures_in_their_direction() {
         let both = [series("us", &[1_600_000.0]), series("raw", &[2_000_000.0])];
         let text = targets("us", &compare(Measurement::SixteenInFlight, &both), "raw");
-        assert!(
-            text.contains("at least 0.85 of raw | 0.80 | **no** |"),
-            "{text}"
-        );
+        assert!(text.contains("at least 0.85 of raw | 0.80 | **no** |"), "{text}");
         assert!(
             text.contains("at least 1,500,000 deliveries/s | 1,600,000 deliveries/s | yes |"),
             "{text}"
         );
         let both = [series("us", &[3_500.0]), series("raw", &[900.0])];
         let text = targets("us", &compare(Measurement::IdleMemory, &both), "raw");
-        assert!(
-            text.contains("at most 3,072 bytes | 3,500 bytes | **no** |"),
-            "{text}"
-        );
+        assert!(text.contains("at most 3,072 bytes | 3,500 bytes | **no** |"), "{text}");
     }
 
     #[test]

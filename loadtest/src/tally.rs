@@ -88,8 +88,7 @@ impl Tally {
         *received += 1;
         self.deliveries += 1;
         if self.measured.contains(&stamp.intended_ns) {
-            self.latencies
-                .saturating_record(now_ns.saturating_sub(stamp.intended_ns) / 1_000);
+            self.latencies.saturating_record(now_ns.saturating_sub(stamp.intended_ns) / 1_000);
         }
     }
 
@@ -126,10 +125,7 @@ mod tests {
     fn a_publication_is_complete_when_all_have_it_and_repeats_do_not_count() {
         let mut tally = Tally::new(2, 10..20).unwrap();
         let (mut a, mut b) = (Sequence::default(), Sequence::default());
-        let stamp = |sequence, intended_ns| Stamp {
-            sequence,
-            intended_ns,
-        };
+        let stamp = |sequence, intended_ns| Stamp { sequence, intended_ns };
         tally.delivered(&mut a, stamp(0, 0), 1);
         assert_eq!(tally.faults.unknown, 1, "it was not published yet");
         tally.published();
@@ -141,11 +137,7 @@ mod tests {
         tally.delivered(&mut b, stamp(0, 5), 6);
         assert_eq!((tally.completed(), tally.faults.late), (1, 1));
         assert_eq!((tally.deliveries(), tally.publications()), (3, 2));
-        assert_eq!(
-            tally.latencies().len(),
-            1,
-            "only what was intended in the window counts"
-        );
+        assert_eq!(tally.latencies().len(), 1, "only what was intended in the window counts");
         assert_eq!(tally.latencies().max() / 10, 300);
         assert_eq!((a.lost(2), b.lost(2)), (1, 0));
     }

@@ -21,18 +21,9 @@ impl Raw {
         command.arg("raw").args(arguments).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let address = line
-            .trim()
-            .strip_prefix("listening on http://")
-            .unwrap()
-            .to_owned();
-        Self {
-            child,
-            url: format!("ws://{address}/connection/websocket"),
-        }
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        Self { child, url: format!("ws://{address}/connection/websocket") }
     }
 
     fn run(&self, arguments: &[&str]) -> Value {
@@ -41,18 +32,9 @@ impl Raw {
         let output = run(
             &self.url,
             arguments,
-            &[
-                "--server-pid",
-                &self.child.id().to_string(),
-                "--json",
-                report.to_str().unwrap(),
-            ],
+            &["--server-pid", &self.child.id().to_string(), "--json", report.to_str().unwrap()],
         );
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap()
     }
 }
@@ -66,32 +48,16 @@ impl Drop for Raw {
 
 fn run(url: &str, arguments: &[&str], more: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
-    command
-        .args(arguments)
-        .args(["--url", url])
-        .args(more)
-        .output()
-        .unwrap()
+    command.args(arguments).args(["--url", url]).args(more).output().unwrap()
 }
 
-const SHORT: [&str; 6] = [
-    "--subscribers",
-    "20",
-    "--seconds",
-    "0.2",
-    "--warmup-seconds",
-    "0.05",
-];
+const SHORT: [&str; 6] = ["--subscribers", "20", "--seconds", "0.2", "--warmup-seconds", "0.05"];
 
 #[test]
 fn every_delivery_arrives_in_every_mode() {
     for mode in [&[][..], &["--coalesce"], &["--push-bytes", "300"]] {
         let raw = Raw::start(mode);
-        for pace in [
-            ["--in-flight", "1"],
-            ["--in-flight", "16"],
-            ["--rate", "500"],
-        ] {
+        for pace in [["--in-flight", "1"], ["--in-flight", "16"], ["--rate", "500"]] {
             let report = raw.run(&[&["fan_out"], &SHORT[..], &pace].concat());
             assert!(report["deliveries"].as_u64().unwrap() > 0, "{report}");
             let faults = report["faults"].as_object().unwrap();
@@ -125,19 +91,12 @@ fn a_server_that_skips_and_repeats_is_found_out() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     thread::spawn(move || serve_badly(&listener));
-    let arguments = [
-        &["fan_out", "--rate", "200", "--subscribers", "1"],
-        &SHORT[2..],
-    ]
-    .concat();
+    let arguments = [&["fan_out", "--rate", "200", "--subscribers", "1"], &SHORT[2..]].concat();
     let output = run(&url, &arguments, &[]);
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("repeated: 1,"), "{text}");
-    assert!(
-        text.contains("lost: ") && !text.contains("lost: 0,"),
-        "{text}"
-    );
+    assert!(text.contains("lost: ") && !text.contains("lost: 0,"), "{text}");
 }
 
 /// Answers what setup needs, then sends the first publication twice and no other.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -27,15 +28,17 @@ pub(super) async fn serve(
 ) -> Result<(), AppError> {
     warn_of_open_doors(settings);
     let address = listener.local_addr()?;
+    limit_patience(&listener, settings.client.queue_max_age * 2)?;
     let app = router(services).into_make_service_with_connect_info::<Peer>();
-    let tls = settings.http_server.tls.enabled;
-    let scheme = if tls { "https" } else { "http" };
+    let tls = &settings.http_server.tls;
+    let tls = tls.enabled.then(|| tls_config(tls)).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     // The one line on stdout: whoever started the process learns the port from it.
     writeln!(std::io::stdout(), "listening on {scheme}://{address}")?;
     let drain = lifecycle::requested(stop.clone());
     let server = async {
-        if tls {
-            let listener = TlsListener::new(listener, tls_config(&settings.http_server.tls)?)?;
+        if let Some(config) = tls {
+            let listener = TlsListener::new(listener, config)?;
             axum::serve(listener, app).with_graceful_shutdown(drain).await
         } else {
             axum::serve(listener, app).with_graceful_shutdown(drain).await
@@ -52,6 +55,19 @@ pub(super) async fn serve(
             Ok(())
         }
     }
+}
+
+/// Bounds how long a peer may take nothing of what was sent to it. Accepted
+/// sockets inherit it; answers that HTTP writes have no other such bound.
+#[cfg(target_os = "linux")]
+fn limit_patience(listener: &TcpListener, patience: Duration) -> std::io::Result<()> {
+    let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    Ok(rustix::net::sockopt::set_tcp_user_timeout(listener, millis)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_patience(_: &TcpListener, _: Duration) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn warn_of_open_doors(settings: &Settings) {
@@ -74,12 +90,15 @@ fn tls_config(tls: &Tls) -> Result<ServerConfig, std::io::Error> {
     let chain = CertificateDer::pem_file_iter(&tls.cert_pem)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unreadable(&tls.cert_pem, &error))?;
+    if chain.is_empty() {
+        return Err(unreadable(&tls.cert_pem, &"there is no certificate in it"));
+    }
     let key = PrivateKeyDer::from_pem_file(&tls.key_pem)
         .map_err(|error| unreadable(&tls.key_pem, &error))?;
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(std::io::Error::other)?;
+        .map_err(|error| unreadable(&tls.cert_pem, &error))?;
     // WebSocket needs HTTP/1.1, and nothing else is spoken here.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)

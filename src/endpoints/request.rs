@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -116,6 +116,23 @@ fn holds_nul(value: &Value) -> bool {
             fields.iter().any(|(key, value)| key.contains('\0') || holds_nul(value))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// The parameters of the query; what cannot be read is a problem like any other.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Parameters<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+        match Query::from_request_parts(parts, app).await {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(_) => {
+                let detail = "The query cannot be read.";
+                Err(Problem::new(ProblemKind::BadRequest, "invalid_query", detail).into())
+            }
+        }
     }
 }
 

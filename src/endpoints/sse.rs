@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::reply::Refused;
-use super::request::{App, parse};
+use super::request::{App, Parameters, parse};
 use super::websocket::session::Session;
 use super::websocket::upgrade::{check_origin, connection_token};
 use crate::client_protocol::command::ConnectRequest;
@@ -36,7 +36,7 @@ pub struct UniQuery {
 pub async fn uni_sse(
     State(app): State<App>,
     headers: HeaderMap,
-    Query(query): Query<UniQuery>,
+    Parameters(query): Parameters<UniQuery>,
 ) -> Result<Response, Refused> {
     check_origin(&app, &headers, None)?;
     let connect = query.cf_connect.as_deref().map(|text| {

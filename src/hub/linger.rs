@@ -45,7 +45,11 @@ async fn write_all(outlet: &Outlet, mut bytes: &[u8]) -> std::io::Result<()> {
 }
 
 async fn read_to_end(outlet: &Outlet) {
-    let Outlet::Tcp(_) = outlet else { return };
+    // The body of a response is closed by dropping it; a socket of either kind that is closed
+    // with something unread is reset, which takes back what the peer has not received yet.
+    if let Outlet::Body(_) = outlet {
+        return;
+    }
     let mut discarded = [0; 512];
     while outlet.readable().await.is_ok() {
         match outlet.try_read(&mut discarded) {

@@ -47,6 +47,9 @@ pub use subscribers::Joined;
 use outlet::Outlet;
 use shard::Shard;
 
+/// How long a hub that stops lets connections receive what was queued for them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The limits of a hub.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
@@ -97,11 +100,14 @@ impl Hub {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
                 let local = LocalSet::new();
-                local.block_on(&runtime, async {
-                    Shard::new(number, options, registry).run(inbox).await;
-                });
-                // Last words of connections that were closed just now.
-                runtime.block_on(local);
+                let shard = Shard::new(number, options, registry);
+                let stopped = local.block_on(&runtime, shard.run(inbox));
+                // A peer that does not take its last words keeps nobody waiting for long.
+                let _ = runtime.block_on(async { tokio::time::timeout(LAST_WORDS, local).await });
+                if let Some(stopped) = stopped {
+                    // Whoever asked may have stopped waiting.
+                    let _ = stopped.send(());
+                }
             })?;
             shards.push(sender);
         }

@@ -46,6 +46,9 @@ impl Outlet {
     /// Waits until [`Outlet::try_read`] has something to say.
     pub async fn readable(&self) -> io::Result<()> {
         match self {
+            // What TLS has decrypted already, the socket will not announce again: it may
+            // have come in one record with the upgrade request.
+            Self::Tls(_, tls) if !tls.borrow().wants_read() => Ok(()),
             Self::Tcp(socket) | Self::Tls(socket, _) => socket.readable().await,
             Self::Body(body) => {
                 body.closed().await;

@@ -152,9 +152,13 @@ impl Shard {
         })
     }
 
-    /// Serves until it is told to stop. What arrives while a flush runs is
+    /// Serves until it is told to stop; returns who is to be told once the last
+    /// words of its connections are said. What arrives while a flush runs is
     /// written together by the next: under load, publications join themselves.
-    pub async fn run(self: Rc<Self>, mut inbox: mpsc::Receiver<Message>) {
+    pub async fn run(
+        self: Rc<Self>,
+        mut inbox: mpsc::Receiver<Message>,
+    ) -> Option<oneshot::Sender<()>> {
         let mut ticker = tokio::time::interval(TICK);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut messages = Vec::with_capacity(MESSAGES_PER_TICK);
@@ -166,14 +170,12 @@ impl Shard {
                         messages.extend(std::iter::from_fn(|| inbox.try_recv().ok()).take(MESSAGES_PER_TICK));
                     }
                     if messages.is_empty() {
-                        return;
+                        return None;
                     }
                     for message in messages.drain(..) {
                         if let Message::Stop(done) = message {
                             self.stop();
-                            // The hub may have stopped waiting.
-                            let _ = done.send(());
-                            return;
+                            return Some(done);
                         }
                         self.handle(message);
                     }

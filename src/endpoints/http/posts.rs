@@ -1,6 +1,6 @@
 //! `/v1/posts`.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::domain::post::{Difficulty, PostStatus};
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::publication::Json;
 use crate::endpoints::reply::{Refused, answer, json, storable};
-use crate::endpoints::request::{App, Caller, IdempotencyKey, JsonBody, MaybeCaller};
+use crate::endpoints::request::{App, Caller, IdempotencyKey, JsonBody, MaybeCaller, Parameters};
 use crate::ports::content::PostFilter;
 use crate::ports::idempotency::Minted;
 
@@ -91,8 +91,8 @@ pub struct ListQuery {
 pub async fn list(
     State(app): State<App>,
     MaybeCaller(caller): MaybeCaller,
-    Query(query): Query<ListQuery>,
-    Query(page): Query<PageQuery>,
+    Parameters(query): Parameters<ListQuery>,
+    Parameters(page): Parameters<PageQuery>,
 ) -> Result<Response, Refused> {
     let mut faults = Faults::default();
     let (before, limit) = page.read(&mut faults);
