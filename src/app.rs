@@ -57,7 +57,10 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let path = start_write_path(&settings, &stores, incarnation);
     let began = left_open.iter().map(|cursor| cursor.incarnation.began_at()).min();
     let since = began.unwrap_or_else(|| stores.clock.now()).minus(SWEEP_OVERLAP);
-    let swept_until = finish_earlier_runs(&settings, &stores, &path, incarnation, since).await?;
+    let swept_until = tokio::select! {
+        swept_until = finish_earlier_runs(&settings, &stores, &path, incarnation, since) => swept_until?,
+        () = lifecycle::requested(stop.clone()) => return Ok(()),
+    };
 
     let hub_options = services::hub_options(&settings);
     let hub = Arc::new(Hub::start(&hub_options, Arc::clone(&stores.broker), Handle::current())?);
@@ -85,12 +88,10 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
         }
         drop(services);
         background.stop().await?;
-        path.close().await?;
-        projection(&settings, &stores).project_all(incarnation).await?;
-        stores.ledger.close_incarnation(incarnation).await?;
-        Ok::<(), AppError>(())
+        finish_own_run(&settings, &stores, path, incarnation).await
     };
-    match tokio::time::timeout(settings.shutdown.timeout, wind_down).await {
+    // What is left of the time once requests had their half, less a margin to exit in.
+    match tokio::time::timeout(settings.shutdown.timeout * 2 / 5, wind_down).await {
         Ok(done) => done?,
         // Nothing is lost: the next start finishes what this run leaves.
         Err(_) => tracing::warn!("did not end in time; the next start finishes the rest"),
@@ -99,6 +100,22 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
         inbound.abort();
     }
     outcome
+}
+
+/// Appends, relays and projects the rest of this run, so that the next start
+/// finds nothing to finish.
+async fn finish_own_run(
+    settings: &Settings,
+    stores: &Stores,
+    path: WritePath,
+    incarnation: Incarnation,
+) -> Result<(), AppError> {
+    // A document whose commit failed would not be looked for after an orderly end.
+    let since = stores.clock.now().minus(2 * SWEEP_OVERLAP);
+    sweep(stores, Duration::ZERO).run(since, |event| commit(&path.committer, event)).await?;
+    path.close().await?;
+    projection(settings, stores).project_all(incarnation).await?;
+    Ok(stores.ledger.close_incarnation(incarnation).await?)
 }
 
 /// Closes every connection of the hub once the node was asked to end.
@@ -151,10 +168,10 @@ fn start_write_path(settings: &Settings, stores: &Stores, incarnation: Incarnati
 }
 
 impl WritePath {
-    /// Lets go of the entrance; the tasks end one after the other once each has
+    /// Closes the entrance; the tasks end one after the other once each has
     /// finished what it was given.
     async fn close(self) -> Result<(), tokio::task::JoinError> {
-        drop(self.committer);
+        self.committer.close();
         for task in self.tasks {
             task.await?;
         }

@@ -82,6 +82,7 @@ pub(super) async fn open(settings: &Settings) -> Result<Stores, AppError> {
     let ledger: Arc<dyn RelayLedger> = Arc::new(SqliteRelayLedger::new(Arc::clone(&log)));
     let (sink, deliveries) = mpsc::channel(DELIVERY_QUEUE_MAX);
     let broker = MemoryBroker::new(Arc::clone(&ledger), Arc::clone(&clock), sink).await?;
+    let broker = broker.holding_at_most(settings.realtime.history_max_bytes);
     Ok(Stores {
         accounts: Arc::new(SqliteAccounts::new(accounts)),
         log: Arc::new(SqliteEventLog::new(Arc::clone(&log))),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::domain::event::{Event, LoggedEvent};
 use crate::domain::ids::Incarnation;
@@ -38,6 +38,7 @@ struct Submission {
 pub struct Committer {
     queue: mpsc::Sender<Submission>,
     options: CommitOptions,
+    closing: Arc<Notify>,
 }
 
 /// The task behind a [`Committer`].
@@ -48,6 +49,7 @@ pub struct CommitLoop {
     incarnation: Incarnation,
     options: CommitOptions,
     next_seq: u64,
+    closing: Arc<Notify>,
 }
 
 impl Committer {
@@ -59,8 +61,16 @@ impl Committer {
         options: CommitOptions,
     ) -> (Self, CommitLoop) {
         let (sender, queue) = mpsc::channel(options.queue_max_events);
-        let commit_loop = CommitLoop { queue, log, outbound, incarnation, options, next_seq: 1 };
-        (Self { queue: sender, options }, commit_loop)
+        let closing = Arc::new(Notify::new());
+        let entrance = Self { queue: sender, options, closing: Arc::clone(&closing) };
+        let commit_loop =
+            CommitLoop { queue, log, outbound, incarnation, options, next_seq: 1, closing };
+        (entrance, commit_loop)
+    }
+
+    /// Takes no more events; the loop ends once those that it took are durable.
+    pub fn close(&self) {
+        self.closing.notify_one();
     }
 
     /// Makes an event durable. When this returns `Ok`, the event survives
@@ -97,7 +107,7 @@ impl CommitLoop {
         loop {
             let first = match held_over.take() {
                 Some(first) => first,
-                None => match self.queue.recv().await {
+                None => match self.next().await {
                     Some(first) => first,
                     None => return,
                 },
@@ -122,6 +132,17 @@ impl CommitLoop {
             let batch = self.number(events);
             self.append(&batch).await;
             self.hand_over(batch, waiters);
+        }
+    }
+
+    async fn next(&mut self) -> Option<Submission> {
+        tokio::select! {
+            biased;
+            next = self.queue.recv() => next,
+            () = self.closing.notified() => {
+                self.queue.close();
+                self.queue.recv().await
+            }
         }
     }
 

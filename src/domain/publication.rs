@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::channel::ChannelName;
@@ -81,15 +81,17 @@ pub struct ClientInfo {
     pub chan_info: Option<Arc<Json>>,
 }
 
-/// A JSON text that is passed on as it came, without being taken apart.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A JSON text that is passed on as it came, without being taken apart, but on
+/// one line: the client protocol ends a message at the end of a line, and so do
+/// server-sent events.
+#[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
     /// Keeps a JSON text; an error if it is none.
     pub fn from_string(text: String) -> serde_json::Result<Self> {
-        RawValue::from_string(text).map(Self)
+        RawValue::from_string(text).and_then(Self::on_one_line)
     }
 
     /// Writes any value as JSON.
@@ -97,10 +99,45 @@ impl Json {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
-    /// The text.
+    /// The text, without line breaks.
     pub fn get(&self) -> &str {
         self.0.get()
     }
+
+    /// Whether a string in it holds the NUL character, which not every store could keep.
+    pub fn holds_nul(&self) -> bool {
+        holds_nul(self.get().as_bytes())
+    }
+
+    /// Within strings JSON writes line breaks as escapes, so that those found are
+    /// white space between tokens.
+    fn on_one_line(raw: Box<RawValue>) -> serde_json::Result<Self> {
+        if !raw.get().contains(['\n', '\r']) {
+            return Ok(Self(raw));
+        }
+        RawValue::from_string(raw.get().replace(['\n', '\r'], " ")).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Self::on_one_line(raw).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Whether a JSON text holds the NUL character, which it can only write as an escape.
+pub fn holds_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(place) = rest.iter().position(|byte| *byte == b'\\') {
+        let escape = &rest[place + 1..];
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        // An escaped backslash begins no escape itself.
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 impl PartialEq for Json {
@@ -162,5 +199,23 @@ mod tests {
         }
         assert_eq!(Epoch::parse("xyz"), None);
         assert_eq!(Epoch::parse("000000000000w"), None);
+    }
+
+    #[test]
+    fn json_stands_on_one_line_however_it_came() {
+        let text = "{\n  \"a\": [1,\r\n 2],\"b\":\"x\\ny\"}";
+        let one_line = "{   \"a\": [1,   2],\"b\":\"x\\ny\"}";
+        assert_eq!(Json::from_string(text.into()).unwrap().get(), one_line);
+        assert_eq!(serde_json::from_str::<Json>(text).unwrap().get(), one_line);
+    }
+
+    #[test]
+    fn the_nul_character_is_found_behind_escapes_only() {
+        for with in [r#"{"a":"\u0000"}"#, r#"["\\\u0000"]"#] {
+            assert!(holds_nul(with.as_bytes()), "{with}");
+        }
+        for without in [r#"{"a":"\\u0000"}"#, r#""\u0001""#, r#""u0000""#, "\"\\"] {
+            assert!(!holds_nul(without.as_bytes()), "{without}");
+        }
     }
 }

@@ -9,12 +9,12 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::reply::Refused;
 use super::services::Services;
 use crate::domain::account::SignedIn;
 use crate::domain::problem::{Problem, ProblemKind};
+use crate::domain::publication::holds_nul;
 use crate::ports::idempotency::KeyScope;
 
 /// What every handler shares.
@@ -86,8 +86,7 @@ async fn read_body(mut body: Body, max: usize) -> Result<Bytes, Problem> {
 /// Reads a JSON text, in which no string may hold the NUL character: not every
 /// store could keep it.
 pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
-    let may_hold_nul = raw.windows(6).any(|window| window == br"\u0000");
-    if may_hold_nul && serde_json::from_slice(raw).is_ok_and(|value: Value| holds_nul(&value)) {
+    if holds_nul(raw) {
         let detail = "Texts must not contain the NUL character.";
         return Err(Problem::new(ProblemKind::Invalid, "nul_character", detail));
     }
@@ -106,17 +105,6 @@ pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
             )
         }
     })
-}
-
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(fields) => {
-            fields.iter().any(|(key, value)| key.contains('\0') || holds_nul(value))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
 }
 
 /// The parameters of the query; what cannot be read is a problem like any other.
@@ -172,6 +160,19 @@ impl FromRequestParts<App> for MaybeCaller {
             None => Err(Problem::unauthorized().into()),
         }
     }
+}
+
+/// Carries something out to its end even if the caller hangs up meanwhile: what
+/// was begun in one store must not stop before it has reached the next.
+pub async fn to_the_end<T: Send + 'static>(
+    app: &App,
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    app.io.spawn(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request's task failed");
+        let detail = "The request failed for a reason that the operators' log says.";
+        Err(Problem::new(ProblemKind::Internal, "internal_error", detail))
+    })
 }
 
 /// The `Idempotency-Key` of a request, if it has one.

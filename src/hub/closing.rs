@@ -14,17 +14,18 @@ impl Shard {
     pub(super) fn invalidate(self: &Rc<Self>, channel: &ChannelName) {
         let members: Vec<_> = {
             let state = self.state.borrow();
-            let key = |slot: u32| {
+            let key = |(slot, live): (u32, bool)| {
                 let connection = state.connections.get(slot as usize)?;
-                Some((Key { slot, serial: connection.serial }, connection.wire))
+                Some((Key { slot, serial: connection.serial }, connection.wire, live))
             };
             state.channels.members(channel).into_iter().filter_map(key).collect()
         };
         let server_side = channel.namespace() == Some("notifications");
-        for (key, wire) in members {
+        for (key, wire, live) in members {
             if server_side {
                 self.close(key, Disconnect::INSUFFICIENT_STATE);
-            } else if self.leave(key, channel) {
+            } else if self.leave(key, channel) && live {
+                // Who is still joining hears of it after the reply.
                 self.send(key, wire.unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE));
             }
         }
@@ -74,8 +75,8 @@ impl Shard {
         for channel in channels {
             self.registry.leave(channel, self.number);
         }
-        if let Some(reader) = &connection.reader {
-            reader.abort();
+        for task in connection.reader.iter().chain(&connection.waiter) {
+            task.abort();
         }
         if why != Disconnect::CONNECTION_CLOSED {
             tokio::task::spawn_local(linger::say_goodbye(connection, why));

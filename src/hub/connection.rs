@@ -71,6 +71,10 @@ pub struct Connection {
     pub drained: Option<oneshot::Sender<()>>,
     /// Ends the task that reads.
     pub reader: Option<AbortHandle>,
+    /// Ends the task that waits until the socket takes more.
+    pub waiter: Option<AbortHandle>,
+    /// Whether a command is being dealt with; nothing is read meanwhile.
+    pub busy: bool,
 }
 
 impl Connection {
@@ -91,6 +95,8 @@ impl Connection {
             timer: u64::MAX,
             drained: None,
             reader: None,
+            waiter: None,
+            busy: false,
         }
     }
 }

@@ -75,6 +75,11 @@ impl Link {
         self.with(|connection| connection.pong_due = None);
     }
 
+    /// Says whether commands are being dealt with, so that nothing is read.
+    pub(super) fn set_busy(&self, busy: bool) {
+        self.with(|connection| connection.busy = busy);
+    }
+
     /// Waits until everything queued has been written.
     pub async fn drained(&self) {
         let (sender, receiver) = oneshot::channel();

@@ -27,8 +27,18 @@ pub type Spare = Vec<Vec<Bytes>>;
 
 impl Pending {
     /// Bytes that are not written yet.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes that wait behind the frame that is written next. A large answer on
+    /// its own is no backlog: it takes the time that it takes.
+    pub fn backlog(&self) -> usize {
+        match &self.frames {
+            Frames::None | Frames::One(_) => 0,
+            Frames::Many(list) => self.bytes - (list[0].len() - self.written),
+        }
     }
 
     /// Whether nothing waits.

@@ -67,7 +67,9 @@ pub(super) async fn converse<C: Conversation>(
     loop {
         if conversation.is_busy() {
             // Boxed, so that an idle connection does not carry room for it.
+            link.set_busy(true);
             Box::pin(conversation.act()).await;
+            link.set_busy(false);
         }
         match heard {
             Heard::Nothing => {}

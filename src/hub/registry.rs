@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::domain::channel::ChannelName;
 use crate::domain::publication::{Delivery, StreamPosition};
 use crate::ports::StoreError;
-use crate::ports::broker::Broker;
+use crate::ports::broker::{Broker, HistoryQuery, Retention};
 
 /// The number of locks that serialise the broker calls of one channel.
 const STRIPES: usize = 64;
@@ -75,8 +75,16 @@ impl Registry {
     }
 
     /// Waits until the broker delivers the channel here: nothing published
-    /// after this returned is missed by those who entered before.
-    pub async fn confirm(&self, channel: &ChannelName) -> Result<(), StoreError> {
+    /// after this returned is missed by those who entered before and read the
+    /// past after it.
+    ///
+    /// `retention` is that of the channel. The top of its stream is read once,
+    /// here, so that deliveries are compared with what every subscriber has.
+    pub async fn confirm(
+        &self,
+        channel: &ChannelName,
+        retention: Option<Retention>,
+    ) -> Result<(), StoreError> {
         let confirmed = || self.interests.get(channel).is_some_and(|interest| interest.confirmed);
         if confirmed() {
             return Ok(());
@@ -86,10 +94,31 @@ impl Registry {
             return Ok(());
         }
         self.broker.subscribe(channel).await?;
-        if let Some(mut interest) = self.interests.get_mut(channel) {
-            interest.confirmed = true;
+        let top = match retention {
+            Some(retention) => Some(self.top(channel, retention).await?),
+            None => None,
+        };
+        match self.interests.get_mut(channel) {
+            Some(mut interest) if !interest.is_empty() => {
+                interest.confirmed = true;
+                interest.top = interest.top.take().max(top);
+                return Ok(());
+            }
+            _ => {}
         }
+        // Whoever asked has left meanwhile, and was too early to undo this.
+        self.broker.unsubscribe(channel).await?;
+        self.interests.remove_if(channel, |_, interest| interest.is_empty());
         Ok(())
+    }
+
+    async fn top(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+    ) -> Result<StreamPosition, StoreError> {
+        let query = HistoryQuery { since: None, limit: 0, reverse: false };
+        Ok(self.broker.history(channel, retention, &query).await?.top)
     }
 
     /// Takes back one subscription of `shard`.
@@ -103,14 +132,6 @@ impl Registry {
         if abandoned {
             let registry = Arc::clone(self);
             self.io.spawn(async move { registry.abandon(&channel).await });
-        }
-    }
-
-    /// A subscriber was told the past up to `position`: deliveries are expected
-    /// to go on from there, unless more is known already.
-    pub fn expect_after(&self, channel: &ChannelName, position: &StreamPosition) {
-        if let Some(mut interest) = self.interests.get_mut(channel) {
-            interest.top.get_or_insert_with(|| position.clone());
         }
     }
 

@@ -102,6 +102,8 @@ pub struct Shard {
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Wakes the loop when a connection became dirty.
     pub(super) wake: Notify,
+    /// When the shard began, which is tick 0 of the wheel.
+    pub(super) began: Instant,
     /// How long the last flush took, and when it ended.
     pub(super) last_flush: Cell<(Duration, Instant)>,
 }
@@ -148,6 +150,7 @@ impl Shard {
             registry,
             state: RefCell::new(state),
             wake: Notify::new(),
+            began: Instant::now(),
             last_flush: Cell::new((Duration::ZERO, Instant::now())),
         })
     }
@@ -242,7 +245,7 @@ impl Shard {
                 return;
             }
             connection.pending.push(frame, spare);
-            connection.pending.bytes() > self.options.queue_max_bytes
+            connection.pending.backlog() > self.options.queue_max_bytes
         };
         self.mark_dirty(key);
         if over {
@@ -277,7 +280,7 @@ impl Shard {
                     stats.dirtied += 1;
                     dirty.push(key);
                 }
-                if connection.pending.bytes() > self.options.queue_max_bytes {
+                if connection.pending.backlog() > self.options.queue_max_bytes {
                     over.push(key);
                 }
             });
@@ -293,7 +296,8 @@ impl Shard {
     fn relieve(self: &Rc<Self>, key: Key) {
         self.flush(key);
         let max = self.options.queue_max_bytes;
-        let slow = self.state.borrow_mut().connection(key).is_some_and(|c| c.pending.bytes() > max);
+        let slow =
+            self.state.borrow_mut().connection(key).is_some_and(|c| c.pending.backlog() > max);
         if slow {
             self.state.borrow_mut().stats.slow += 1;
             self.close(key, Disconnect::SLOW);

@@ -115,13 +115,14 @@ impl Channels {
         index.is_some_and(|index| connection.memberships.iter().any(|m| m.channel == *index))
     }
 
-    /// The connections subscribed to a channel, live or not yet.
-    pub fn members(&self, name: &ChannelName) -> Vec<u32> {
+    /// The connections subscribed to a channel, and whether each is live yet.
+    pub fn members(&self, name: &ChannelName) -> Vec<(u32, bool)> {
         let Some(&index) = self.by_name.get(name) else {
             return Vec::new();
         };
         let channel = &self.table[index as usize];
-        channel.live.iter().copied().chain(channel.joining.iter().map(|j| j.slot)).collect()
+        let live = channel.live.iter().map(|slot| (*slot, true));
+        live.chain(channel.joining.iter().map(|joining| (joining.slot, false))).collect()
     }
 
     /// Queues a broadcast for every subscriber and calls `queued` for each live one.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::connection::Key;
 use super::frames::Wire;
-use super::shard::{Shard, State};
+use super::shard::{Shard, State, ticks_of};
 use crate::client_protocol::codes::Disconnect;
 
 /// What a connection's timer found.
@@ -33,7 +33,10 @@ impl Shard {
         let mut expired = {
             let state = &mut *self.state.borrow_mut();
             let mut expired = std::mem::take(&mut state.expired);
-            state.wheel.advance(&mut expired);
+            // A busy thread ticks late; what counts is the time that has passed.
+            while state.wheel.now() < ticks_of(self.began.elapsed()) {
+                state.wheel.advance(&mut expired);
+            }
             expired
         };
         for key in expired.drain(..) {
@@ -72,6 +75,11 @@ impl Shard {
         let stuck_at = connection.blocked_since.map(|since| since + self.ticks.queue_max_age);
         if stuck_at.is_some_and(|tick| tick <= now) {
             return Due::Close(Disconnect::SLOW);
+        }
+        if connection.busy {
+            // Its pong may be there already; it is read once the command is dealt with.
+            connection.pong_due =
+                connection.pong_due.map(|due| due.max(now + self.ticks.pong_timeout));
         }
         if connection.pong_due.is_some_and(|tick| tick <= now) {
             return Due::Close(Disconnect::NO_PONG);

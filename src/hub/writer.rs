@@ -84,7 +84,7 @@ impl Shard {
             outlet
         };
         let shard = Rc::clone(self);
-        tokio::task::spawn_local(async move {
+        let waiter = tokio::task::spawn_local(async move {
             let outcome = outlet.writable().await;
             drop(outlet);
             match shard.state.borrow_mut().connection(key) {
@@ -96,6 +96,9 @@ impl Shard {
                 Err(_) => shard.close(key, Disconnect::CONNECTION_CLOSED),
             }
         });
+        if let Some(connection) = self.state.borrow_mut().connection(key) {
+            connection.waiter = Some(waiter.abort_handle());
+        }
     }
 }
 

@@ -58,6 +58,18 @@ pub struct PageLimit {
     pub bytes: usize,
 }
 
+impl PageLimit {
+    /// How many of `publications` fit by their bytes; at least one, if there is any.
+    pub fn fitting(&self, publications: &[Publication]) -> usize {
+        let mut total = 0;
+        let fits = |publication: &&Publication| {
+            total += publication.body.data.get().len();
+            total <= self.bytes
+        };
+        publications.iter().take_while(fits).count().max(1).min(publications.len())
+    }
+}
+
 /// Reads what subscribers missed.
 pub struct Recovery {
     /// Remembers the latest of each channel.
@@ -110,7 +122,7 @@ impl Recovery {
             }
             _ => None,
         };
-        Ok(page.map(|page| page.cut_to(self.limit.bytes, seeded_through)))
+        Ok(page.map(|page| page.cut_to(self.limit, seeded_through)))
     }
 
     async fn in_epoch(
@@ -159,7 +171,11 @@ impl Recovery {
         let is_older = |relayed: &RelayedEvent| relayed.position.epoch < current.top.epoch;
         let (older, recorded) = recorded.split_at(recorded.partition_point(is_older));
         let mut publications: Vec<_> = older.iter().map(without_offset).collect();
-        if let Some(last) = older.last().filter(|_| older.len() == limit) {
+        let fitting = self.limit.fitting(&publications);
+        if let Some(last) =
+            older[..fitting].last().filter(|_| fitting < older.len() || fitting == limit)
+        {
+            publications.truncate(fitting);
             let position = last.position.clone();
             return Ok(RecoveredPage { position, publications, rest: Rest::InOlderEpochs });
         }
@@ -197,16 +213,11 @@ impl RecoveredPage {
         Self { position: StreamPosition { epoch: top.epoch, offset }, publications, rest }
     }
 
-    /// Drops publications from the end until the page has at most `bytes`, but
+    /// Drops publications from the end until the page fits the limit, but
     /// for those of earlier epochs, which carry no offset or one up to
     /// `seeded_through`: without them there is nowhere to go on from.
-    fn cut_to(mut self, bytes: usize, seeded_through: u64) -> Self {
-        let mut total = 0;
-        let fits = |publication: &Publication| {
-            total += publication.body.data.get().len();
-            total <= bytes
-        };
-        let whole = self.publications.iter().map(fits).take_while(|fits| *fits).count();
+    fn cut_to(mut self, limit: PageLimit, seeded_through: u64) -> Self {
+        let whole = limit.fitting(&self.publications);
         let keep = self
             .publications
             .iter()

@@ -111,6 +111,8 @@ pub struct Analytics {
 pub struct Realtime {
     /// The broker.
     pub url: StoreUrl,
+    /// How many bytes all histories may hold in this process.
+    pub history_max_bytes: usize,
 }
 
 /// The stage between the log and the channels.

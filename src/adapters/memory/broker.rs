@@ -37,8 +37,15 @@ pub struct MemoryBroker {
     /// The number of the next epoch. Numbers of one run follow those of all runs
     /// before it, whatever the clock says, so that no offset ever means two things.
     next_epoch: AtomicU64,
+    /// Bytes that all streams hold, and how many they may.
+    held_bytes: AtomicUsize,
+    max_bytes: usize,
 }
 
+/// What all histories hold together, unless it is said otherwise.
+const MAX_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
+/// What a publication is counted with besides its data.
+const ENTRY_BYTES: usize = 256;
 /// Each run has this many bits of epochs to give.
 const RUN_SHIFT: u32 = 32;
 /// Fewer streams than this are never looked through for idle ones.
@@ -54,6 +61,8 @@ struct Stream {
     /// The events of `entries`, to recognise one that is published again.
     events: FxHashSet<EventId>,
     retention: Retention,
+    /// What `entries` are counted with.
+    bytes: usize,
     /// When it was last published to or asked for.
     used_at: Timestamp,
 }
@@ -82,7 +91,20 @@ impl MemoryBroker {
             last_epoch,
             sweep_at: AtomicUsize::new(SWEEP_AT_LEAST),
             next_epoch: AtomicU64::new(first.max(recorded)),
+            held_bytes: AtomicUsize::new(0),
+            max_bytes: MAX_BYTES_DEFAULT,
         })
+    }
+
+    /// Bounds what the histories of all channels hold together.
+    pub fn holding_at_most(self, max_bytes: usize) -> Self {
+        Self { max_bytes, ..self }
+    }
+
+    /// Bytes that all streams hold.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
     }
 
     /// Makes sure that the channel has a stream in this run.
@@ -108,8 +130,13 @@ impl MemoryBroker {
         }
         stream.seeded_through = stream.top;
         // Another caller may have been faster; then its stream holds.
-        self.streams.entry(channel.clone()).or_insert(stream);
+        let bytes = stream.bytes;
+        if let dashmap::Entry::Vacant(place) = self.streams.entry(channel.clone()) {
+            place.insert(stream);
+            self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
         self.forget_idle(now);
+        self.stay_within_budget(now);
         Ok(())
     }
 
@@ -121,13 +148,42 @@ impl MemoryBroker {
             return;
         }
         self.streams.retain(|channel, stream| {
-            stream.expire(now);
+            self.change(stream, |stream| stream.expire(now));
             let in_use =
                 now.since(stream.used_at) < IDLE_AFTER || self.subscribed.contains(channel);
             in_use || !stream.entries.is_empty()
         });
         let sweep_at = (2 * self.streams.len()).max(SWEEP_AT_LEAST);
         self.sweep_at.store(sweep_at, Ordering::Relaxed);
+    }
+
+    /// Drops the older half of every history until all of them together fit. What
+    /// is dropped of channels that recover from the log is read from there.
+    fn stay_within_budget(&self, now: Timestamp) {
+        while self.held_bytes.load(Ordering::Relaxed) > self.max_bytes {
+            let before = self.held_bytes.load(Ordering::Relaxed);
+            for mut stream in self.streams.iter_mut() {
+                self.change(&mut stream, |stream| {
+                    stream.expire(now);
+                    let half = stream.entries.len().div_ceil(2);
+                    (0..half).for_each(|_| stream.drop_oldest());
+                });
+            }
+            if self.held_bytes.load(Ordering::Relaxed) >= before {
+                return;
+            }
+        }
+    }
+
+    /// Changes a stream and counts what it holds more or less.
+    fn change(&self, stream: &mut Stream, change: impl FnOnce(&mut Stream)) {
+        let before = stream.bytes;
+        change(stream);
+        if stream.bytes >= before {
+            self.held_bytes.fetch_add(stream.bytes - before, Ordering::Relaxed);
+        } else {
+            self.held_bytes.fetch_sub(before - stream.bytes, Ordering::Relaxed);
+        }
     }
 
     async fn publish_one(&self, outgoing: &Outgoing) -> Result<Option<StreamPosition>, StoreError> {
@@ -153,8 +209,10 @@ impl MemoryBroker {
             return Ok(Some(StreamPosition { epoch: stream.epoch.clone(), offset: known }));
         }
         publication.offset = stream.top + 1;
-        stream.push(publication.clone(), now);
-        stream.expire(now);
+        self.change(&mut stream, |stream| {
+            stream.push(publication.clone(), now);
+            stream.expire(now);
+        });
         let epoch = stream.epoch.clone();
         let position = StreamPosition { epoch: epoch.clone(), offset: publication.offset };
         if self.subscribed.contains(channel) {
@@ -171,6 +229,7 @@ impl Broker for MemoryBroker {
         for outgoing in batch {
             positions.push(self.publish_one(outgoing).await?);
         }
+        self.stay_within_budget(self.clock.now());
         Ok(positions)
     }
 
@@ -194,7 +253,7 @@ impl Broker for MemoryBroker {
         let now = self.clock.now();
         let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
         stream.used_at = now;
-        stream.expire(now);
+        self.change(&mut stream, |stream| stream.expire(now));
         Ok(stream.page(query))
     }
 }
@@ -202,12 +261,13 @@ impl Broker for MemoryBroker {
 impl Stream {
     fn new(epoch: Epoch, retention: Retention, used_at: Timestamp) -> Self {
         let (entries, events) = (VecDeque::new(), FxHashSet::default());
-        Self { epoch, top: 0, seeded_through: 0, entries, events, retention, used_at }
+        Self { epoch, top: 0, seeded_through: 0, entries, events, retention, bytes: 0, used_at }
     }
 
     fn push(&mut self, publication: Publication, published_at: Timestamp) {
         self.top = publication.offset;
         self.events.extend(publication.event);
+        self.bytes += weight(&publication);
         self.entries.push_back(Entry { publication, published_at });
         while self.entries.len() > self.retention.size {
             self.drop_oldest();
@@ -222,7 +282,9 @@ impl Stream {
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(event) = self.entries.pop_front().and_then(|entry| entry.publication.event) {
+        let Some(Entry { publication, .. }) = self.entries.pop_front() else { return };
+        self.bytes -= weight(&publication);
+        if let Some(event) = publication.event {
             self.events.remove(&event);
         }
     }
@@ -251,6 +313,10 @@ impl Stream {
             publications,
         }
     }
+}
+
+fn weight(publication: &Publication) -> usize {
+    publication.body.data.get().len() + ENTRY_BYTES
 }
 
 fn stopped() -> StoreError {

@@ -192,3 +192,25 @@ async fn a_broker_whose_node_is_gone_says_so() {
     };
     assert!(broker.publish(&[outgoing]).await.is_err());
 }
+
+#[tokio::test]
+async fn histories_stay_within_their_bytes_and_what_is_dropped_is_the_oldest() {
+    let log = Arc::new(ModelLog::default());
+    let (broker, _, _deliveries) = run(&log, 0).await;
+    let broker = broker.holding_at_most(4_000);
+    let retention = Retention { size: 1_000, ttl: Duration::from_secs(3_600) };
+    for n in 1..=40 {
+        let event = crate::adapters::contract::publication(n);
+        let body = crate::domain::announcement::body_of(&event);
+        let (channel, event) = (ChannelName::feed(), Some(event.id));
+        broker
+            .publish(&[Outgoing { channel, event, body, retention: Some(retention) }])
+            .await
+            .unwrap();
+        assert!(broker.held_bytes() <= 4_000, "{} bytes after {n}", broker.held_bytes());
+    }
+    let page = broker.history(&ChannelName::feed(), retention, &ALL).await.unwrap();
+    assert_eq!(page.top.offset, 40);
+    assert_eq!(page.publications.last().map(|last| last.offset), Some(40));
+    assert!(page.oldest > 1 && page.publications.len() > 1, "{page:?}");
+}

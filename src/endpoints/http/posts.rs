@@ -1,5 +1,7 @@
 //! `/v1/posts`.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,7 +15,9 @@ use crate::domain::post::{Difficulty, PostStatus};
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::publication::Json;
 use crate::endpoints::reply::{Refused, answer, json, storable};
-use crate::endpoints::request::{App, Caller, IdempotencyKey, JsonBody, MaybeCaller, Parameters};
+use crate::endpoints::request::{
+    App, Caller, IdempotencyKey, JsonBody, MaybeCaller, Parameters, to_the_end,
+};
 use crate::ports::content::PostFilter;
 use crate::ports::idempotency::Minted;
 
@@ -52,19 +56,21 @@ pub async fn create(
     JsonBody { value: body, raw }: JsonBody<PostBody>,
 ) -> Result<Response, Refused> {
     let scope = key.scope(format!("user:{}", caller.user.id), "POST /v1/posts");
-    let (services, author) = (&app, &caller.user);
-    let publish = |minted: Minted| async move {
-        let id = minted.resource.parse().map_err(|_| {
-            Problem::new(
-                ProblemKind::Internal,
-                "internal_error",
-                "A kept idempotency key holds no post id.",
-            )
-        })?;
-        let post = services.publish_post.run(author, body.into(), id, minted.event).await?;
-        storable(StatusCode::CREATED, &post)
+    let services = Arc::clone(&app);
+    let work = async move {
+        let (services, author) = (&services, &caller.user);
+        let publish = |minted: Minted| async move {
+            let id = minted.resource.parse().map_err(|_| {
+                let detail = "A kept idempotency key holds no post id.";
+                Problem::new(ProblemKind::Internal, "internal_error", detail)
+            })?;
+            let event = minted.event;
+            let post = services.publish_post.run(author, body.into(), id, event).await?;
+            storable(StatusCode::CREATED, &post)
+        };
+        services.once.run(scope, &raw, services.mint.post(), publish).await
     };
-    Ok(answer(app.once.run(scope, &raw, app.mint.post(), publish).await?))
+    Ok(answer(to_the_end(&app, work).await?))
 }
 
 /// `GET /v1/posts/{id}`

@@ -1,10 +1,12 @@
 //! `/api/…`: Centrifugo's server HTTP API.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,7 +17,7 @@ use crate::domain::channel::ChannelName;
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::publication::{Json, StreamPosition};
 use crate::endpoints::reply::{Refused, answer, client_error_of, json, storable};
-use crate::endpoints::request::{App, JsonBody, parse};
+use crate::endpoints::request::{App, JsonBody, parse, to_the_end};
 use crate::ports::idempotency::{KeyScope, Minted, StoredAnswer};
 
 /// Channels in one broadcast.
@@ -98,14 +100,14 @@ pub async fn publish(
         Ok(checked) => checked,
         Err(error) => return Ok(json(StatusCode::OK, &Failed { error })),
     };
-    let services = &app;
-    let run = |minted: Minted| async move {
+    let services = Arc::clone(&app);
+    let run = move |minted: Minted| async move {
         let publishing = publishing(vec![channel], data, request.tags);
         let mut places = services.publish.run(publishing, minted.event).await?;
         let result = PublishResult::from(places.pop().flatten());
         storable(StatusCode::OK, &Succeeded { result })
     };
-    once(&app, request.idempotency_key, "POST /api/publish", &body.raw, run).await
+    once(&app, request.idempotency_key, "POST /api/publish", body.raw, run).await
 }
 
 /// `POST /api/broadcast`
@@ -124,8 +126,8 @@ pub async fn broadcast(
     let mut channels: Vec<ChannelName> = checked.iter().flatten().cloned().collect();
     channels.sort_unstable();
     channels.dedup();
-    let services = &app;
-    let run = |minted: Minted| async move {
+    let services = Arc::clone(&app);
+    let run = move |minted: Minted| async move {
         let publishing = publishing(channels.clone(), data, request.tags);
         let places = if channels.is_empty() {
             Vec::new()
@@ -143,22 +145,24 @@ pub async fn broadcast(
         let responses = checked.into_iter().map(outcome).collect();
         storable(StatusCode::OK, &Succeeded { result: BroadcastResult { responses } })
     };
-    once(&app, request.idempotency_key, "POST /api/broadcast", &body.raw, run).await
+    once(&app, request.idempotency_key, "POST /api/broadcast", body.raw, run).await
 }
 
 async fn once<F>(
     app: &App,
     key: String,
-    route: &str,
-    raw: &[u8],
-    run: impl FnOnce(Minted) -> F,
+    route: &'static str,
+    raw: Bytes,
+    run: impl FnOnce(Minted) -> F + Send + 'static,
 ) -> Result<Response, Refused>
 where
-    F: Future<Output = Result<StoredAnswer, Problem>>,
+    F: Future<Output = Result<StoredAnswer, Problem>> + Send + 'static,
 {
     let scope = KeyScope { principal: "api".to_owned(), route: route.to_owned(), key };
     let scope = Some(scope).filter(|scope| !scope.key.is_empty());
-    match app.once.run(scope, raw, app.mint.bare(), run).await {
+    let services = Arc::clone(app);
+    let work = async move { services.once.run(scope, &raw, services.mint.bare(), run).await };
+    match to_the_end(app, work).await {
         Ok(stored) => Ok(answer(stored)),
         // A back end must not take an unknown outcome for an error of the protocol.
         Err(problem) if !problem.wrote_nothing() || problem.kind == ProblemKind::Conflict => {

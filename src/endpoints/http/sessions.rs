@@ -1,5 +1,7 @@
 //! `/v1/sessions`.
 
+use std::sync::Arc;
+
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -12,7 +14,7 @@ use crate::commands::validation::Faults;
 use crate::domain::time::Timestamp;
 use crate::endpoints::listener::Peer;
 use crate::endpoints::reply::{Refused, json};
-use crate::endpoints::request::{App, Caller, JsonBody};
+use crate::endpoints::request::{App, Caller, JsonBody, to_the_end};
 use crate::hub::Owner;
 
 /// The body of a login.
@@ -65,9 +67,14 @@ async fn end(
     Caller(caller): Caller,
     extent: Extent,
 ) -> Result<StatusCode, Refused> {
-    for session in app.accounts.end_session.run(&caller, extent).await? {
-        let owner = Owner { user: caller.user.id.0, session: session.short() };
-        app.hub.close(owner, Disconnect::INVALID_TOKEN).await;
-    }
+    let services = Arc::clone(&app);
+    let work = async move {
+        for session in services.accounts.end_session.run(&caller, extent).await? {
+            let owner = Owner { user: caller.user.id.0, session: session.short() };
+            services.hub.close(owner, Disconnect::INVALID_TOKEN).await;
+        }
+        Ok(())
+    };
+    to_the_end(&app, work).await?;
     Ok(StatusCode::NO_CONTENT)
 }

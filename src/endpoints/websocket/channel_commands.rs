@@ -23,6 +23,9 @@ impl Session {
     ) -> Result<(), ClientError> {
         let channel = self.channel(&request.channel)?;
         self.permit(&channel, Action::Publish)?;
+        if request.data.holds_nul() {
+            return Err(ClientError::BAD_REQUEST);
+        }
         let publishing = Publishing {
             channels: vec![channel],
             data: request.data,
@@ -59,7 +62,8 @@ impl Session {
         if epoch.is_some_and(|epoch| epoch != page.top.epoch.as_str()) {
             return Err(ClientError::UNRECOVERABLE_POSITION);
         }
-        let publications = page.publications.iter().map(WirePublication::from).collect();
+        let fitting = self.app.recovery.limit.fitting(&page.publications);
+        let publications = page.publications[..fitting].iter().map(WirePublication::from).collect();
         let result = HistoryResult { publications, epoch: page.top.epoch, offset: page.top.offset };
         self.reply(id, ReplyBody::History(result));
         Ok(())

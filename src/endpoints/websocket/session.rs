@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use crate::client_protocol::codes::{ClientError, Disconnect};
 use crate::client_protocol::command::{Command, ConnectRequest, InvalidCommand, Request};
 use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
@@ -13,6 +15,7 @@ use crate::domain::ids::{ClientId, UserId};
 use crate::domain::publication::ClientInfo;
 use crate::endpoints::request::App;
 use crate::hub::{Conversation, Link, Message};
+use crate::ports::StoreError;
 
 /// A session on one connection.
 pub(in crate::endpoints) struct Session {
@@ -25,6 +28,8 @@ pub(in crate::endpoints) struct Session {
     pub(super) upgrade_token: Option<Box<str>>,
     /// Channels in whose presence this client stands.
     pub(super) present: Vec<ChannelName>,
+    /// The presence that is being entered right now.
+    pub(super) entering: Option<JoinHandle<Result<(), StoreError>>>,
     heard: VecDeque<Heard>,
 }
 
@@ -54,6 +59,7 @@ impl Session {
             identity: None,
             upgrade_token: token.map(String::into_boxed_str),
             present: Vec::new(),
+            entering: None,
             heard: VecDeque::new(),
         }
     }
@@ -200,8 +206,12 @@ impl Drop for Session {
             return;
         }
         let (channels, client) = (std::mem::take(&mut self.present), self.client);
-        let presence = Arc::clone(&self.app.presence);
+        let (presence, entering) = (Arc::clone(&self.app.presence), self.entering.take());
         self.app.io.spawn(async move {
+            if let Some(entering) = entering {
+                // Removed before it was added, it would stay for ever.
+                let _ = entering.await;
+            }
             for channel in channels {
                 if let Err(error) = presence.remove(&channel, client).await {
                     tracing::warn!(%error, %channel, "could not remove a client from the presence");

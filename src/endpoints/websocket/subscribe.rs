@@ -109,12 +109,14 @@ impl Session {
     ) -> Result<Past, ClientError> {
         let past = self.read_past(channel, options, request).await?;
         if options.presence {
-            let (app, channel, info) = (Arc::clone(&self.app), channel.clone(), self.info());
-            let client = self.client;
             // Noted first, so that a session that ends meanwhile is removed again.
             self.present.push(channel.clone());
-            let added = self.beside(async move { app.presence.add(&channel, client, &info).await });
-            added.await?.map_err(client_error_of_store)?;
+            let (app, channel, info) = (Arc::clone(&self.app), channel.clone(), self.info());
+            let client = self.client;
+            let add = async move { app.presence.add(&channel, client, &info).await };
+            let added = self.entering.insert(self.app.io.spawn(add)).await;
+            self.entering = None;
+            added.map_err(|_| ClientError::INTERNAL)?.map_err(client_error_of_store)?;
         }
         Ok(past)
     }
@@ -135,8 +137,9 @@ impl Session {
         let (app, channel, options) = (Arc::clone(&self.app), channel.clone(), options.clone());
         let registry = self.link.registry();
         let read = async move {
-            registry.confirm(&channel).await?;
-            let Some(retention) = Retention::of(&options) else {
+            let retention = Retention::of(&options);
+            registry.confirm(&channel, retention).await?;
+            let Some(retention) = retention else {
                 return Ok::<_, StoreError>((options, None, None));
             };
             let page = match &since {
@@ -147,9 +150,6 @@ impl Session {
                 Some(page) => page.position.clone(),
                 None => app.recovery.top(&channel, retention).await?,
             };
-            if page.as_ref().is_none_or(|page| page.rest == Rest::Nothing) {
-                registry.expect_after(&channel, &position);
-            }
             Ok((options, Some(position), page))
         };
         let (options, position, page) = self.beside(read).await?.map_err(client_error_of_store)?;
@@ -170,7 +170,8 @@ impl Session {
                         return self.send_meanwhile(channel, position, &meanwhile).await;
                     }
                     Joined::Behind => {}
-                    Joined::Gone => return,
+                    // It was ended while the reply was on its way, so the client must hear of it.
+                    Joined::Gone => return self.start_over(channel).await,
                 },
                 Rest::InEpoch => {}
                 Rest::InOlderEpochs => return self.start_over(channel).await,

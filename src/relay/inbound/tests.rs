@@ -36,7 +36,7 @@ impl Conversation for Subscriber {
     async fn act(&mut self) {
         self.link.identified(Owner::default(), None);
         assert!(self.link.begin_subscription(&self.channel));
-        self.link.registry().confirm(&self.channel).await.unwrap();
+        self.link.registry().confirm(&self.channel, None).await.unwrap();
         self.link.finish_subscription(&self.channel);
         if let Some(live) = self.live.take() {
             live.send(()).unwrap();
