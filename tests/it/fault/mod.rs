@@ -1,4 +1,5 @@
 //! What must hold when something breaks, and what must be on disk before somebody is told that it is.
 
 mod durability;
+mod regressions;
 mod trace;

@@ -108,6 +108,14 @@ impl Server {
         self.address
     }
 
+    /// How many sockets its process holds open, the listening one among them.
+    pub(crate) fn sockets(&self) -> usize {
+        let pid = self.child.as_ref().expect("the server runs").id();
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("an own child is shown");
+        let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Its data directory.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")

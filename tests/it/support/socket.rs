@@ -240,6 +240,21 @@ impl Socket {
         within(PATIENCE, &what, wait).await
     }
 
+    /// The next push in a channel, of whatever kind.
+    pub(crate) async fn any_push(&mut self, channel: &str) -> Value {
+        let wait = async {
+            loop {
+                if let Some(at) = self.pushes.iter().position(|p| p["channel"] == json!(channel)) {
+                    return self.pushes.remove(at).expect("it was just found");
+                }
+                if let Err(closed) = self.read().await {
+                    panic!("{closed:?} instead of a push in {channel}");
+                }
+            }
+        };
+        within(PATIENCE, &format!("a push in {channel}"), wait).await
+    }
+
     /// What has come in a channel and was not asked for, up to the answer of a command sent now.
     pub(crate) async fn left(&mut self, channel: &str) -> Vec<Value> {
         self.result("ping", json!({})).await;
