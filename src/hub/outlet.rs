@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
 
 use bytes::Bytes;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::rustls::ServerConnection;
@@ -81,7 +83,7 @@ impl Outlet {
     /// Writes as much of `bytes` as is taken at once, in one system call.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Tcp(socket) => send(socket, bytes),
             Self::Tls(socket, tls) => write_tls(socket, &mut tls.borrow_mut(), bytes),
             Self::Body(body) => match body.try_send(Bytes::copy_from_slice(bytes)) {
                 Ok(()) => Ok(bytes.len()),
@@ -118,6 +120,17 @@ impl Outlet {
             }
             Self::Body(_) => {}
         }
+    }
+}
+
+/// Sends without asking the runtime first whether the socket is ready, which
+/// would touch memory of its own for every socket of a fan-out. Only a socket
+/// that takes nothing is tried again through the runtime, which then knows that
+/// it has to wait.
+fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN | Errno::INTR) => socket.try_write(bytes),
+        outcome => Ok(outcome?),
     }
 }
 
