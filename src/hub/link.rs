@@ -43,6 +43,13 @@ impl Link {
         self.shard.send(self.key, frame);
     }
 
+    /// Queues a frame of the past that the client asked for. What it missed may be
+    /// more than may wait for a connection that merely is too slow.
+    pub fn send_past(&self, frame: Bytes) {
+        self.with(|connection| connection.pending.exempt(frame.len()));
+        self.send(frame);
+    }
+
     /// Closes the connection after what is queued.
     pub fn close(&self, why: Disconnect) {
         self.shard.close(self.key, why);

@@ -12,6 +12,8 @@ pub struct Pending {
     bytes: usize,
     /// Bytes of the first frame that are written.
     written: usize,
+    /// Bytes that no bound counts until everything has been written.
+    exempt: usize,
 }
 
 #[derive(Default)]
@@ -32,12 +34,14 @@ impl Pending {
         self.bytes
     }
 
-    /// Bytes that wait behind the frame that is written next. A large answer on
-    /// its own is no backlog: it takes the time that it takes.
+    /// Bytes that wait behind the frame that is written next and count against
+    /// the bound. A large answer on its own is no backlog: it takes the time that it takes.
     pub fn backlog(&self) -> usize {
         match &self.frames {
             Frames::None | Frames::One(_) => 0,
-            Frames::Many(list) => self.bytes - (list[0].len() - self.written),
+            Frames::Many(list) => {
+                (self.bytes - (list[0].len() - self.written)).saturating_sub(self.exempt)
+            }
         }
     }
 
@@ -63,11 +67,17 @@ impl Pending {
         };
     }
 
+    /// Lets `count` bytes that were or will be pushed count against no bound
+    /// until everything has been written.
+    pub fn exempt(&mut self, count: usize) {
+        self.exempt += count;
+    }
+
     /// Accounts for `count` bytes that the outlet took.
     pub fn took(&mut self, count: usize, spare: &mut Spare) {
         self.bytes -= count;
         if self.bytes == 0 {
-            self.written = 0;
+            (self.written, self.exempt) = (0, 0);
             if let Frames::Many(mut list) = std::mem::take(&mut self.frames) {
                 list.clear();
                 spare.push(list);

@@ -183,7 +183,7 @@ impl Session {
             match self.read_page(channel, &options, since).await {
                 Ok(Some(page)) => {
                     for publication in &page.publications {
-                        self.link.send(self.link.wire().publication(channel, publication));
+                        self.link.send_past(self.link.wire().publication(channel, publication));
                     }
                     (position, rest) = (Some(page.position), page.rest);
                 }
@@ -219,7 +219,7 @@ impl Session {
                     return self.start_over(channel).await;
                 }
                 (Some(position), Some(_)) if delivery.publication.offset <= position.offset => {}
-                _ => self.link.send(broadcast.frame(wire).clone()),
+                _ => self.link.send_past(broadcast.frame(wire).clone()),
             }
         }
     }

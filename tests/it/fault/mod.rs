@@ -1,5 +1,6 @@
 //! What must hold when something breaks, and what must be on disk before somebody is told that it is.
 
 mod durability;
+mod large_past;
 mod regressions;
 mod trace;

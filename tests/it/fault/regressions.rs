@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// A namespace whose past is kept, and which anybody who is logged in may use.
-const KEPT: &str = r#"
+pub(super) const KEPT: &str = r#"
 [[channel.namespaces]]
 name = "kept"
 allow_subscribe_for_client = true
