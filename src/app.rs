@@ -158,6 +158,7 @@ fn start_write_path(settings: &Settings, stores: &Stores, incarnation: Incarnati
         batch_max_events: settings.events.batch_max_events,
         batch_max_bytes: settings.events.batch_max_bytes,
         queue_max_events: settings.events.queue_max_events,
+        queue_max_bytes: settings.events.queue_max_bytes,
         append_timeout: settings.events.append_timeout,
         relay_wait_timeout: settings.relay.wait_timeout,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::domain::event::{Event, LoggedEvent};
 use crate::domain::ids::Incarnation;
@@ -23,6 +23,8 @@ pub struct CommitOptions {
     pub batch_max_bytes: usize,
     /// Events that may wait; more are refused.
     pub queue_max_events: usize,
+    /// Bytes of events that may wait or be written, as JSON; more are refused.
+    pub queue_max_bytes: usize,
     /// How long a command waits for its event to be durable.
     pub append_timeout: Duration,
     /// How long a command waits for its event to be relayed once it is durable.
@@ -31,7 +33,14 @@ pub struct CommitOptions {
 
 struct Submission {
     event: Event,
+    waiter: Waiter,
+}
+
+/// Whoever waits for an event to be durable.
+struct Waiter {
     committed: oneshot::Sender<oneshot::Receiver<Positions>>,
+    /// Its share of the bytes that may wait.
+    _share: OwnedSemaphorePermit,
 }
 
 /// Commits events for the commands of this node.
@@ -39,6 +48,7 @@ pub struct Committer {
     queue: mpsc::Sender<Submission>,
     options: CommitOptions,
     closing: Arc<Notify>,
+    bytes: Arc<Semaphore>,
 }
 
 /// The task behind a [`Committer`].
@@ -62,7 +72,8 @@ impl Committer {
     ) -> (Self, CommitLoop) {
         let (sender, queue) = mpsc::channel(options.queue_max_events);
         let closing = Arc::new(Notify::new());
-        let entrance = Self { queue: sender, options, closing: Arc::clone(&closing) };
+        let bytes = Arc::new(Semaphore::new(options.queue_max_bytes));
+        let entrance = Self { queue: sender, options, closing: Arc::clone(&closing), bytes };
         let commit_loop =
             CommitLoop { queue, log, outbound, incarnation, options, next_seq: 1, closing };
         (entrance, commit_loop)
@@ -79,7 +90,12 @@ impl Committer {
     /// that the settings allow.
     pub async fn commit(&self, event: Event) -> Result<Positions, Problem> {
         let (committed, receiver) = oneshot::channel();
-        self.queue.try_send(Submission { event, committed }).map_err(|_| queue_full())?;
+        let bytes = weight(&event).min(self.options.queue_max_bytes);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let share = Arc::clone(&self.bytes).try_acquire_many_owned(bytes);
+        let share = share.map_err(|_| queue_full())?;
+        let submission = Submission { event, waiter: Waiter { committed, _share: share } };
+        self.queue.try_send(submission).map_err(|_| queue_full())?;
         let relayed = match tokio::time::timeout(self.options.append_timeout, receiver).await {
             Ok(Ok(relayed)) => relayed,
             // The event stays queued and may still be appended.
@@ -125,10 +141,8 @@ impl CommitLoop {
                 }
                 waiting.push(next);
             }
-            let (events, waiters): (Vec<_>, Vec<_>) = waiting
-                .drain(..)
-                .map(|submission| (submission.event, submission.committed))
-                .unzip();
+            let (events, waiters): (Vec<_>, Vec<_>) =
+                waiting.drain(..).map(|one| (one.event, one.waiter)).unzip();
             let batch = self.number(events);
             self.append(&batch).await;
             self.hand_over(batch, waiters);
@@ -170,11 +184,7 @@ impl CommitLoop {
         tracing::info!("the event log takes batches again");
     }
 
-    fn hand_over(
-        &self,
-        batch: Vec<LoggedEvent>,
-        waiters: Vec<oneshot::Sender<oneshot::Receiver<Positions>>>,
-    ) {
+    fn hand_over(&self, batch: Vec<LoggedEvent>, waiters: Vec<Waiter>) {
         let (mut relaying, mut relayed) =
             (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         for logged in batch {
@@ -185,7 +195,7 @@ impl CommitLoop {
         self.outbound.offer(relaying);
         for (waiter, receiver) in waiters.into_iter().zip(relayed) {
             // Who waited may have given up; the event is relayed all the same.
-            let _ = waiter.send(receiver);
+            let _ = waiter.committed.send(receiver);
         }
     }
 }

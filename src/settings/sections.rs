@@ -73,6 +73,8 @@ pub struct Events {
     pub batch_max_bytes: usize,
     /// How many events may wait for the next batch.
     pub queue_max_events: usize,
+    /// How many bytes of events may wait or be written.
+    pub queue_max_bytes: usize,
     /// How long a write waits for its event to be appended.
     #[serde(deserialize_with = "duration")]
     pub append_timeout: Duration,

@@ -24,6 +24,7 @@ const OPTIONS: CommitOptions = CommitOptions {
     batch_max_events: 512,
     batch_max_bytes: 4 << 20,
     queue_max_events: 1_000,
+    queue_max_bytes: 64 << 20,
     append_timeout: Duration::from_secs(5),
     relay_wait_timeout: Duration::from_millis(50),
 };
@@ -242,6 +243,26 @@ async fn more_than_the_queue_holds_is_refused() {
         commit.await.unwrap().unwrap();
     }
     assert_eq!(bench.log.model.appended(), ids(0..3), "what was refused is nowhere");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_bytes_than_may_wait_are_refused_until_some_are_durable() {
+    let mut bench = Bench::new(CommitOptions { queue_max_bytes: 1_200, ..OPTIONS }).await;
+    let mut commits = bench.commit(0..1).await;
+    let first = bench.call().await;
+    commits.extend(bench.commit(1..2).await);
+    let problem = bench.committer.commit(bare(2, &["feed:all"])).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code), (ProblemKind::Unavailable, "event_queue_full"));
+    first.answer.send(vec![]).unwrap();
+    bench.call().await.answer.send(vec![]).unwrap();
+    for commit in commits {
+        commit.await.unwrap().unwrap();
+    }
+    let commits = bench.commit(2..3).await;
+    bench.call().await.answer.send(vec![]).unwrap();
+    for commit in commits {
+        commit.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
