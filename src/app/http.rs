@@ -7,12 +7,13 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::AppError;
-use crate::endpoints::listener::{Peer, TlsListener};
+use crate::endpoints::listener;
 use crate::endpoints::router::router;
 use crate::endpoints::services::Services;
 use crate::lifecycle;
@@ -29,32 +30,23 @@ pub(super) async fn serve(
     warn_of_open_doors(settings);
     let address = listener.local_addr()?;
     limit_patience(&listener, settings.client.queue_max_age * 2)?;
-    let app = router(services).into_make_service_with_connect_info::<Peer>();
     let tls = &settings.http_server.tls;
     let tls = tls.enabled.then(|| tls_config(tls)).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     // The one line on stdout: whoever started the process learns the port from it.
     writeln!(std::io::stdout(), "listening on {scheme}://{address}")?;
-    let drain = lifecycle::requested(stop.clone());
-    let server = async {
-        if let Some(config) = tls {
-            let listener = TlsListener::new(listener, config)?;
-            axum::serve(listener, app).with_graceful_shutdown(drain).await
-        } else {
-            axum::serve(listener, app).with_graceful_shutdown(drain).await
-        }
-    };
+    let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
+    let header_timeout = settings.http.header_timeout;
+    let server = listener::serve(listener, router(services), tls, header_timeout, stop.clone());
     let patience = async {
         lifecycle::requested(stop).await;
         tokio::time::sleep(settings.shutdown.timeout / 2).await;
     };
     tokio::select! {
-        outcome = server => Ok(outcome?),
-        () = patience => {
-            tracing::warn!("some requests were not answered in time");
-            Ok(())
-        }
+        () = server => {}
+        () = patience => tracing::warn!("some requests were not answered in time"),
     }
+    Ok(())
 }
 
 /// Bounds how long a peer may take nothing of what was sent to it. Accepted

@@ -37,6 +37,9 @@ pub struct Tls {
 pub struct Http {
     /// The largest body.
     pub max_body_bytes: usize,
+    /// How long a TLS handshake, and the head of a request, may take.
+    #[serde(deserialize_with = "duration")]
+    pub header_timeout: Duration,
     /// How long a request may take.
     #[serde(deserialize_with = "duration")]
     pub request_timeout: Duration,

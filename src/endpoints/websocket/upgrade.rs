@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tungstenite::handshake::derive_accept_key;
@@ -109,14 +108,14 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
 
 /// Gives the bare socket back from under hyper, with what hyper read too much.
 fn into_transport(upgraded: Upgraded) -> std::io::Result<(Transport, Bytes)> {
-    match downcast::<TokioIo<TcpStream>>(upgraded) {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => {
             let socket = parts.io.into_inner().into_std()?;
             // A frame is written whole; there is nothing to wait for.
             socket.set_nodelay(true)?;
             Ok((Transport::Tcp(socket), parts.read_buf))
         }
-        Err(upgraded) => match downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+        Err(upgraded) => match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
             Ok(parts) => {
                 let (socket, tls) = parts.io.into_inner().into_inner();
                 socket.set_nodelay(true)?;
