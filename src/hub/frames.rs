@@ -36,13 +36,13 @@ impl Wire {
         }
     }
 
-    /// Frames a reply. A client that cannot ask knows no ids: it hears the result alone.
-    pub fn reply(self, reply: &Reply<'_>) -> Bytes {
+    /// The JSON of a reply. A client that cannot ask knows no ids: it hears the result alone.
+    pub fn reply_json(self, reply: &Reply<'_>) -> Vec<u8> {
         let json = match self {
             Self::WebSocket => reply::encode_reply(reply),
             Self::EventStream => reply::encode_result(&reply.body),
         };
-        self.frame(&json.expect("a reply holds nothing that JSON cannot say"))
+        json.expect("a reply holds nothing that JSON cannot say")
     }
 
     /// Frames a publication for one connection.

@@ -123,6 +123,7 @@ impl Session {
             pong: !self.is_unidirectional(),
         };
         self.reply(id, ReplyBody::Connect(result));
+        self.release();
         for (channel, past) in joined {
             if let Some(identity) = &mut self.identity {
                 identity.server_side.push(channel.clone());

@@ -1,6 +1,7 @@
 //! One client's session: what it says is decoded as it is read, and dealt with
 //! in order, one command after the other.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -14,8 +15,11 @@ use crate::domain::channel::ChannelName;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::publication::ClientInfo;
 use crate::endpoints::request::App;
-use crate::hub::{Conversation, Link, Message};
+use crate::hub::{Conversation, Link, Message, Wire};
 use crate::ports::StoreError;
+
+/// Replies to one frame of commands are gathered up to this size.
+const HELD_MAX_BYTES: usize = 16 * 1024;
 
 /// A session on one connection.
 pub(in crate::endpoints) struct Session {
@@ -31,6 +35,8 @@ pub(in crate::endpoints) struct Session {
     /// The presence that is being entered right now.
     pub(super) entering: Option<JoinHandle<Result<(), StoreError>>>,
     heard: VecDeque<Heard>,
+    /// Replies that go out with the next one, in one frame, a line each.
+    held: RefCell<Vec<u8>>,
 }
 
 /// Whose session it is.
@@ -61,6 +67,7 @@ impl Session {
             present: Vec::new(),
             entering: None,
             heard: VecDeque::new(),
+            held: RefCell::new(Vec::new()),
         }
     }
 
@@ -94,7 +101,31 @@ impl Session {
     }
 
     pub(super) fn reply(&self, id: u32, body: ReplyBody<'_>) {
-        self.link.send(self.link.wire().reply(&Reply { id, body }));
+        let wire = self.link.wire();
+        let reply = wire.reply_json(&Reply { id, body });
+        let mut held = self.held.borrow_mut();
+        if wire == Wire::WebSocket {
+            if !held.is_empty() {
+                held.push(b'\n');
+            }
+            held.extend_from_slice(&reply);
+        } else {
+            self.link.send(wire.frame(&reply));
+        }
+    }
+
+    /// Sends the replies that are held. Whatever must stand after them, a push or
+    /// the end of the connection, is sent only then.
+    pub(super) fn release(&self) {
+        let held = std::mem::take(&mut *self.held.borrow_mut());
+        if !held.is_empty() {
+            self.link.send(self.link.wire().frame(&held));
+        }
+    }
+
+    fn close(&self, why: Disconnect) {
+        self.release();
+        self.link.close(why);
     }
 
     /// Runs something that waits for a store beside the thread that serves the sockets.
@@ -122,7 +153,7 @@ impl Session {
                 return self.reply(id, ReplyBody::Error(ClientError::BAD_REQUEST));
             }
             Heard::Malformed(_) | Heard::Unanswerable => {
-                return self.link.close(Disconnect::BAD_REQUEST);
+                return self.close(Disconnect::BAD_REQUEST);
             }
         };
         let id = command.id;
@@ -130,8 +161,8 @@ impl Session {
             Request::Connect(request) if self.identity.is_none() => {
                 return self.connect(id, request).await;
             }
-            Request::Connect(_) => return self.link.close(Disconnect::BAD_REQUEST),
-            _ if self.identity.is_none() => return self.link.close(Disconnect::BAD_REQUEST),
+            Request::Connect(_) => return self.close(Disconnect::BAD_REQUEST),
+            _ if self.identity.is_none() => return self.close(Disconnect::BAD_REQUEST),
             Request::Pong => return self.link.pong(),
             Request::Subscribe(request) => self.subscribe(id, request).await,
             Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel).await,
@@ -143,7 +174,7 @@ impl Session {
                 self.reply(id, ReplyBody::Ping(Empty {}));
                 Ok(())
             }
-            Request::NotOffered if id == 0 => return self.link.close(Disconnect::NOT_AVAILABLE),
+            Request::NotOffered if id == 0 => return self.close(Disconnect::NOT_AVAILABLE),
             Request::NotOffered => Err(ClientError::NOT_AVAILABLE),
         };
         if let Err(error) = outcome {
@@ -190,6 +221,9 @@ impl Conversation for Session {
     async fn act(&mut self) {
         while let Some(heard) = self.heard.pop_front() {
             self.deal_with(heard).await;
+            if self.heard.is_empty() || self.held.borrow().len() > HELD_MAX_BYTES {
+                self.release();
+            }
             if self.link.is_closed() {
                 return;
             }

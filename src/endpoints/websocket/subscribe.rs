@@ -71,6 +71,7 @@ impl Session {
             }
         };
         self.reply(id, ReplyBody::Subscribe(past.result()));
+        self.release();
         self.go_live(&channel, past).await;
         Ok(())
     }
