@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::{PATIENCE, within};
 use crate::support::{Raw, Server, upgrade_request};
 
 #[tokio::test]
@@ -119,4 +120,24 @@ async fn bytes_that_are_no_request_are_no_failure() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:.200}");
     }
     server.api().get("/health/live").send().await.expect(200);
+}
+
+#[tokio::test]
+async fn replies_to_the_commands_of_one_frame_share_a_frame() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+
+    let server = Server::with("client.insecure = true").await;
+    let url = format!("ws://{}/connection/websocket", server.address());
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    socket.send(Message::text(r#"{"id":1,"connect":{}}"#)).await.unwrap();
+    let welcome = within(PATIENCE, "a welcome", socket.next()).await.unwrap().unwrap();
+    assert!(welcome.to_text().unwrap().contains(r#""id":1"#));
+    let pings = "{\"id\":2,\"ping\":{}}\n{\"id\":3,\"ping\":{}}\n{\"id\":4,\"dance\":{}}";
+    socket.send(Message::text(pings)).await.unwrap();
+    let replies = within(PATIENCE, "replies", socket.next()).await.unwrap().unwrap();
+    let lines = replies.to_text().unwrap().lines();
+    let ids =
+        lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_u64());
+    assert_eq!(ids.collect::<Vec<_>>(), [Some(2), Some(3), Some(4)]);
 }
