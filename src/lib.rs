@@ -26,4 +26,5 @@ pub mod ports;
 pub mod adapters;
 
 pub mod lifecycle;
+pub mod metrics;
 pub mod telemetry;

@@ -24,11 +24,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub use channels::{Channel, ChannelSettings, NamespaceSettings, RecoverySetting};
+pub use channels::{Channel, ChannelSettings, ModeSetting, NamespaceSettings, RecoverySetting};
 pub use fault::{Fault, SettingsError};
 pub use sections::{
-    Accounts, Analytics, Client, Content, Events, Http, HttpApi, HttpServer, Hub, Idempotency, Log,
-    Realtime, Relay, Shutdown, Tls, WebSocket,
+    Accounts, Analytics, Client, Content, Events, Http, HttpApi, HttpServer, Hub, Idempotency,
+    Limits, Log, Realtime, Relay, Shutdown, Tls, Trending, TrendingWeights, WebSocket,
+    WritesPerMinute,
 };
 pub use values::{LogFormat, Secret, StoreUrl};
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub content: Content,
     /// The projection into the analytics.
     pub analytics: Analytics,
+    /// The trending lists.
+    pub trending: Trending,
     /// What carries publications between nodes.
     pub realtime: Realtime,
     /// The stage between the log and the channels.
@@ -68,6 +71,8 @@ pub struct Settings {
     pub websocket: WebSocket,
     /// The shards that own the connections.
     pub hub: Hub,
+    /// How often things may be done.
+    pub limits: Limits,
     /// The server API under `/api/`.
     pub http_api: HttpApi,
     /// Namespaces and their options.

@@ -126,8 +126,8 @@ impl Bench {
     async fn wait_for(&self, condition: impl Fn(ShardStats) -> bool) -> ShardStats {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let stats = self.hub.stats().await[0];
-            if condition(stats) {
+            let stats = self.hub.stats().await.remove(0);
+            if condition(stats.clone()) {
                 return stats;
             }
             assert!(Instant::now() < deadline, "the hub came only to {stats:?}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::account::{SESSION_PREFIX, SignedIn, TICKET_PREFIX, TokenHash};
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
+use crate::ports::account_control::AccountControl;
 use crate::ports::accounts::Accounts;
 use crate::ports::clock::Clock;
 
@@ -23,6 +24,8 @@ pub enum Verdict {
 pub struct Authenticator {
     /// The truth about sessions.
     pub accounts: Arc<dyn Accounts>,
+    /// The truth about keys of the server API.
+    pub control: Arc<dyn AccountControl>,
     /// Tells what has run out.
     pub clock: Arc<dyn Clock>,
 }
@@ -60,8 +63,18 @@ impl Authenticator {
         })
     }
 
+    /// The session with this hash, if it is good now.
+    pub async fn signed_in(&self, token: &TokenHash) -> Result<Option<SignedIn>, StoreError> {
+        self.accounts.session(token, self.clock.now()).await
+    }
+
+    /// Whether this is the hash of a key that an operator created for the server API.
+    pub async fn is_api_key(&self, key: &TokenHash) -> Result<bool, StoreError> {
+        self.control.is_api_key(key).await
+    }
+
     /// Whether a session is good now.
     pub async fn is_good(&self, token: &TokenHash) -> Result<bool, StoreError> {
-        Ok(self.accounts.session(token, self.clock.now()).await?.is_some())
+        Ok(self.signed_in(token).await?.is_some())
     }
 }

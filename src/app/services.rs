@@ -7,9 +7,13 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 use super::AppError;
+use super::community::community;
 use super::stores::Stores;
 use crate::admission::authenticate::Authenticator;
 use crate::admission::permissions::Permissions;
+use crate::admission::rate_limit::{Quotas, RateLimiter};
+use crate::commands::change_password::ChangePassword;
+use crate::commands::close_account::CloseAccount;
 use crate::commands::committer::Committer;
 use crate::commands::end_session::EndSession;
 use crate::commands::issue_ticket::IssueTicket;
@@ -18,14 +22,22 @@ use crate::commands::once::Once;
 use crate::commands::open_session::OpenSession;
 use crate::commands::passwords::Passwords;
 use crate::commands::publish::Publish;
-use crate::commands::publish_post::PublishPost;
 use crate::commands::register_user::RegisterUser;
+use crate::commands::update_profile::UpdateProfile;
 use crate::domain::ids::Incarnation;
+use crate::endpoints::openapi::Document;
+use crate::endpoints::router;
 use crate::endpoints::services::{AccountServices, Limits, Services};
 use crate::hub::{Hub, HubOptions};
+use crate::ports::rate_limits::Quota;
+use crate::queries::comments::CommentReader;
 use crate::queries::health::Health;
+use crate::queries::inbox::InboxReader;
 use crate::queries::posts::Posts;
 use crate::queries::recovery::{PageLimit, Recovery};
+use crate::queries::trending::TrendingList;
+use crate::queries::users::Users;
+use crate::relay::follow_index::FollowIndex;
 use crate::settings::Settings;
 
 /// Bytes read from a socket at once.
@@ -55,25 +67,18 @@ pub(super) fn services(
     settings: &Settings,
     stores: &Stores,
     committer: &Arc<Committer>,
-    hub: Arc<Hub>,
+    (hub, follows): (Arc<Hub>, Arc<FollowIndex>),
     incarnation: Incarnation,
 ) -> Result<Services, AppError> {
     let (clock, entropy) = (&stores.clock, &stores.entropy);
-    let limit = PageLimit {
-        publications: settings.client.recovery_max_publication_limit,
-        bytes: settings.client.recovery_max_bytes,
-    };
     Ok(Services {
         accounts: account_services(settings, stores)?,
         permissions: Permissions {
             namespaces: Arc::clone(&stores.namespaces),
             insecure: settings.client.insecure,
         },
-        publish_post: PublishPost {
-            content: Arc::clone(&stores.content),
-            committer: Arc::clone(committer),
-            clock: Arc::clone(clock),
-        },
+        rate_limiter: rate_limiter(settings, stores),
+        community: community(stores, committer),
         publish: Publish {
             committer: Arc::clone(committer),
             broker: Arc::clone(&stores.broker),
@@ -88,11 +93,18 @@ pub(super) fn services(
             lease: settings.idempotency.lease,
             wait_timeout: settings.idempotency.wait_timeout,
         },
-        posts: Posts { content: Arc::clone(&stores.content) },
-        recovery: Recovery {
-            broker: Arc::clone(&stores.broker),
-            ledger: Arc::clone(&stores.ledger),
-            limit,
+        posts: Posts { content: Arc::clone(&stores.content), marks: Arc::clone(&stores.marks) },
+        comments: CommentReader {
+            content: Arc::clone(&stores.content),
+            comments: Arc::clone(&stores.comments),
+        },
+        users: Users { accounts: Arc::clone(&stores.accounts), marks: Arc::clone(&stores.marks) },
+        inbox: InboxReader { inbox: Arc::clone(&stores.inbox) },
+        recovery: recovery(settings, stores),
+        trending: TrendingList {
+            trending: Arc::clone(&stores.trending),
+            content: Arc::clone(&stores.content),
+            clock: Arc::clone(clock),
         },
         health: Health {
             accounts: Arc::clone(&stores.accounts),
@@ -103,15 +115,35 @@ pub(super) fn services(
         broker: Arc::clone(&stores.broker),
         presence: Arc::clone(&stores.presence),
         hub,
+        metrics: Arc::clone(&stores.metrics),
+        follows,
         clock: Arc::clone(clock),
         entropy: Arc::clone(entropy),
-        limits: limits(settings),
+        limits: limits(settings)?,
+        document: Document::of(&router::described()),
         io: Handle::current(),
         ready: AtomicBool::new(true),
     })
 }
 
-fn account_services(settings: &Settings, stores: &Stores) -> Result<AccountServices, AppError> {
+fn recovery(settings: &Settings, stores: &Stores) -> Recovery {
+    let limit = PageLimit {
+        publications: settings.client.recovery_max_publication_limit,
+        bytes: settings.client.recovery_max_bytes,
+    };
+    Recovery {
+        broker: Arc::clone(&stores.broker),
+        ledger: Arc::clone(&stores.ledger),
+        present: stores.present(),
+        limit,
+    }
+}
+
+/// Everything that there is to do with accounts.
+pub(super) fn account_services(
+    settings: &Settings,
+    stores: &Stores,
+) -> Result<AccountServices, AppError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let hashers = match settings.accounts.hash_concurrency {
         0 => cores.saturating_sub(1).max(1),
@@ -122,7 +154,11 @@ fn account_services(settings: &Settings, stores: &Stores) -> Result<AccountServi
         Passwords::new(hashers, settings.accounts.hash_wait_timeout, Arc::clone(entropy));
     let passwords = Arc::new(passwords.map_err(|error| format!("cannot hash passwords: {error}"))?);
     Ok(AccountServices {
-        authenticator: Authenticator { accounts: Arc::clone(accounts), clock: Arc::clone(clock) },
+        authenticator: Authenticator {
+            accounts: Arc::clone(accounts),
+            control: Arc::clone(&stores.control),
+            clock: Arc::clone(clock),
+        },
         register_user: RegisterUser {
             accounts: Arc::clone(accounts),
             passwords: Arc::clone(&passwords),
@@ -130,7 +166,7 @@ fn account_services(settings: &Settings, stores: &Stores) -> Result<AccountServi
         },
         open_session: OpenSession {
             accounts: Arc::clone(accounts),
-            passwords,
+            passwords: Arc::clone(&passwords),
             clock: Arc::clone(clock),
             entropy: Arc::clone(entropy),
             ttl: settings.accounts.session_ttl,
@@ -142,13 +178,45 @@ fn account_services(settings: &Settings, stores: &Stores) -> Result<AccountServi
             entropy: Arc::clone(entropy),
             ttl: settings.accounts.ticket_ttl,
         },
+        update_profile: UpdateProfile { accounts: Arc::clone(accounts), clock: Arc::clone(clock) },
+        change_password: ChangePassword {
+            accounts: Arc::clone(accounts),
+            passwords,
+            clock: Arc::clone(clock),
+        },
+        close_account: CloseAccount {
+            control: Arc::clone(&stores.control),
+            clock: Arc::clone(clock),
+        },
     })
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn rate_limiter(settings: &Settings, stores: &Stores) -> RateLimiter {
+    let limits = &settings.limits;
+    let writes = &limits.writes_per_minute;
+    let quotas = Quotas {
+        registrations: Quota::per_minute(limits.registrations_per_minute),
+        logins: Quota::per_minute(limits.logins_per_minute),
+        free_writes: Quota::per_minute(writes.free),
+        pro_writes: Quota::per_minute(writes.pro),
+        enterprise_writes: Quota::per_minute(writes.enterprise),
+    };
+    RateLimiter {
+        store: Arc::clone(&stores.rate_limits),
+        quotas: limits.enabled.then_some(quotas),
+        metrics: stores.metrics.admission.clone(),
+    }
+}
+
+fn limits(settings: &Settings) -> Result<Limits, AppError> {
     let key = &settings.http_api.key;
     let hash = || Sha256::digest(key.expose().as_bytes()).into();
-    Limits {
+    let client_ip_header = match settings.limits.client_ip_header.as_str() {
+        "" => None,
+        name => Some(name.parse().map_err(|_| format!("{name:?} is not the name of a header"))?),
+    };
+    Ok(Limits {
+        client_ip_header,
         max_body_bytes: settings.http.max_body_bytes,
         request_timeout: settings.http.request_timeout,
         insecure: settings.client.insecure,
@@ -162,5 +230,5 @@ fn limits(settings: &Settings) -> Limits {
         commands_per_frame: settings.client.command_max_in_frame,
         api_key_hash: (!key.is_empty()).then(hash),
         api_insecure: settings.http_api.insecure,
-    }
+    })
 }

@@ -1,9 +1,10 @@
 //! Error, unsubscribe and disconnect codes, with the texts that Centrifugo gives them.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The answer to a command that was refused. The connection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClientError {
     /// 100 to 112 as Centrifugo defines them.
     pub code: u32,

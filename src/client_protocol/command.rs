@@ -35,6 +35,8 @@ pub enum Request {
     PresenceStats(ChannelRequest),
     /// Reads a channel's history.
     History(HistoryRequest),
+    /// Calls a command of the product.
+    Rpc(RpcRequest),
     /// Asks for an empty reply.
     Ping,
     /// A command of the protocol that this version does not offer.
@@ -113,6 +115,17 @@ pub struct HistoryRequest {
     pub reverse: bool,
 }
 
+/// `RPCRequest`.
+#[derive(Debug, Deserialize)]
+pub struct RpcRequest {
+    /// The command's name.
+    #[serde(default)]
+    pub method: String,
+    /// Its parameters, a JSON object.
+    #[serde(default)]
+    pub data: Option<Json>,
+}
+
 /// Why a line is no command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidCommand {
@@ -136,7 +149,7 @@ struct Line {
     history: Option<HistoryRequest>,
     ping: Option<serde::de::IgnoredAny>,
     send: Option<serde::de::IgnoredAny>,
-    rpc: Option<serde::de::IgnoredAny>,
+    rpc: Option<RpcRequest>,
     refresh: Option<serde::de::IgnoredAny>,
     sub_refresh: Option<serde::de::IgnoredAny>,
 }
@@ -172,8 +185,9 @@ impl Line {
             .or_else(|| self.presence.map(Request::Presence))
             .or_else(|| self.presence_stats.map(Request::PresenceStats))
             .or_else(|| self.history.map(Request::History))
-            .or_else(|| self.ping.map(|_| Request::Ping));
-        let not_offered = [self.send, self.rpc, self.refresh, self.sub_refresh];
+            .or_else(|| self.ping.map(|_| Request::Ping))
+            .or_else(|| self.rpc.map(Request::Rpc));
+        let not_offered = [self.send, self.refresh, self.sub_refresh];
         offered.or_else(|| not_offered.iter().any(Option::is_some).then_some(Request::NotOffered))
     }
 }

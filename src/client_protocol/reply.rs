@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::codes::{ClientError, Unsubscribed};
 use crate::domain::channel::ChannelName;
+use crate::domain::notification::InboxState;
 use crate::domain::publication::{ClientInfo, Epoch, Json, Publication, PublicationBody};
 
 /// The answer to one command.
@@ -32,6 +33,7 @@ pub enum ReplyBody<'a> {
     PresenceStats(PresenceStatsResult),
     History(HistoryResult<'a>),
     Ping(Empty),
+    Rpc(RpcResult),
 }
 
 /// A result without fields.
@@ -45,6 +47,9 @@ pub struct ConnectResult<'a> {
     pub client: String,
     /// The version of the server.
     pub version: &'static str,
+    /// What the application tells the client; here the state of its inbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<InboxState>,
     /// Server-side subscriptions, by channel.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub subs: BTreeMap<String, SubscribeResult<'a>>,
@@ -54,6 +59,13 @@ pub struct ConnectResult<'a> {
     /// Whether the client must answer pings.
     #[serde(skip_serializing_if = "is_default")]
     pub pong: bool,
+}
+
+/// `RPCResult`.
+#[derive(Debug, Serialize)]
+pub struct RpcResult {
+    /// What the command answered.
+    pub data: Json,
 }
 
 /// `SubscribeResult`.

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::domain::event::{Event, LoggedEvent};
 use crate::domain::ids::Incarnation;
 use crate::domain::problem::{Problem, ProblemKind};
+use crate::metrics::CommitMetrics;
 use crate::ports::event_log::{AppendError, EventLog};
-use crate::relay::outbound::{Outbound, Positions, Relaying};
+use crate::relay::outbound::{Outbound, Relaying};
+use crate::relay::publisher::Positions;
 
 /// Between attempts while the log does not take a batch.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -49,6 +52,7 @@ pub struct Committer {
     options: CommitOptions,
     closing: Arc<Notify>,
     bytes: Arc<Semaphore>,
+    metrics: CommitMetrics,
 }
 
 /// The task behind a [`Committer`].
@@ -60,6 +64,7 @@ pub struct CommitLoop {
     options: CommitOptions,
     next_seq: u64,
     closing: Arc<Notify>,
+    metrics: CommitMetrics,
 }
 
 impl Committer {
@@ -69,13 +74,23 @@ impl Committer {
         outbound: Outbound,
         incarnation: Incarnation,
         options: CommitOptions,
+        metrics: CommitMetrics,
     ) -> (Self, CommitLoop) {
         let (sender, queue) = mpsc::channel(options.queue_max_events);
         let closing = Arc::new(Notify::new());
         let bytes = Arc::new(Semaphore::new(options.queue_max_bytes));
-        let entrance = Self { queue: sender, options, closing: Arc::clone(&closing), bytes };
-        let commit_loop =
-            CommitLoop { queue, log, outbound, incarnation, options, next_seq: 1, closing };
+        let next_seq = 1;
+        let commit_loop = CommitLoop {
+            queue,
+            log,
+            outbound,
+            incarnation,
+            options,
+            next_seq,
+            closing: Arc::clone(&closing),
+            metrics: metrics.clone(),
+        };
+        let entrance = Self { queue: sender, options, closing, bytes, metrics };
         (entrance, commit_loop)
     }
 
@@ -93,9 +108,14 @@ impl Committer {
         let bytes = weight(&event).min(self.options.queue_max_bytes);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let share = Arc::clone(&self.bytes).try_acquire_many_owned(bytes);
-        let share = share.map_err(|_| queue_full())?;
+        let share = share.map_err(|_| self.queue_full())?;
         let submission = Submission { event, waiter: Waiter { committed, _share: share } };
-        self.queue.try_send(submission).map_err(|_| queue_full())?;
+        // Before it is sent, for the loop may have taken it by the time that it was.
+        self.metrics.queued();
+        if self.queue.try_send(submission).is_err() {
+            self.metrics.unqueued();
+            return Err(self.queue_full());
+        }
         let relayed = match tokio::time::timeout(self.options.append_timeout, receiver).await {
             Ok(Ok(relayed)) => relayed,
             // The event stays queued and may still be appended.
@@ -104,12 +124,13 @@ impl Committer {
         let positions = tokio::time::timeout(self.options.relay_wait_timeout, relayed).await;
         Ok(positions.ok().and_then(Result::ok).unwrap_or_default())
     }
-}
 
-fn queue_full() -> Problem {
-    let detail = "More writes are waiting for the event log than it takes. Try again later.";
-    let problem = Problem::new(ProblemKind::Unavailable, "event_queue_full", detail);
-    Problem { retry_after: Some(Duration::from_secs(1)), ..problem }
+    fn queue_full(&self) -> Problem {
+        self.metrics.refused();
+        let detail = "More writes are waiting for the event log than it takes. Try again later.";
+        let problem = Problem::new(ProblemKind::Unavailable, "event_queue_full", detail);
+        Problem { retry_after: Some(Duration::from_secs(1)), ..problem }
+    }
 }
 
 impl CommitLoop {
@@ -143,8 +164,11 @@ impl CommitLoop {
             }
             let (events, waiters): (Vec<_>, Vec<_>) =
                 waiting.drain(..).map(|one| (one.event, one.waiter)).unzip();
+            waiters.iter().for_each(|_| self.metrics.unqueued());
             let batch = self.number(events);
+            let began = Instant::now();
             self.append(&batch).await;
+            self.metrics.committed(batch.len(), began.elapsed());
             self.hand_over(batch, waiters);
         }
     }
@@ -174,6 +198,7 @@ impl CommitLoop {
         let Err(mut error) = self.log.append(batch).await else { return };
         tracing::warn!(%error, "the event log did not take a batch; trying again until it does");
         loop {
+            self.metrics.retried();
             tokio::time::sleep(RETRY_DELAY).await;
             let pending: Vec<_> = error.pending.iter().map(|place| batch[*place].clone()).collect();
             let Err(next) = self.log.append(&pending).await else { break };
@@ -204,13 +229,32 @@ impl CommitLoop {
 fn weight(event: &Event) -> usize {
     use crate::domain::event::Fact;
     let payload = match &event.fact {
-        Fact::PostPublished(post) | Fact::PostDrafted(post) => {
-            let metadata = post.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
-            post.title.len() + post.content.len() + post.excerpt.len() + metadata
+        Fact::PostPublished(post) | Fact::PostDrafted(post) => weight_of_post(post),
+        Fact::PostUpdated(change) | Fact::PostRemoved(change) => {
+            let tags: usize = change.former_tags.iter().map(String::len).sum();
+            weight_of_post(&change.post) + tags
         }
+        Fact::PostCommented(change)
+        | Fact::CommentEdited(change)
+        | Fact::CommentRemoved(change) => change.comment.content.len() + 64 * change.notify.len(),
+        // An id is 36 letters, quoted and followed by a comma.
+        Fact::NotificationRead(read) => 39 * read.ids.len(),
         Fact::ChannelPublished(bare) => bare.data.get().len(),
+        Fact::PostLiked(_)
+        | Fact::PostUnliked(_)
+        | Fact::PostBookmarked(_)
+        | Fact::PostUnbookmarked(_)
+        | Fact::PostShared(_)
+        | Fact::PostViewed(_)
+        | Fact::UserFollowed(_)
+        | Fact::UserUnfollowed(_) => 0,
     };
     payload + 512
+}
+
+fn weight_of_post(post: &crate::domain::post::Post) -> usize {
+    let metadata = post.metadata.as_ref().map_or(0, |metadata| metadata.get().len());
+    post.title.len() + post.content.len() + post.excerpt.len() + metadata
 }
 
 #[cfg(test)]

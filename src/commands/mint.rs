@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::domain::ids::{EventId, PostId};
+use crate::domain::ids::{CommentId, EventId, PostId};
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
 use crate::ports::idempotency::Minted;
@@ -12,7 +12,7 @@ use crate::ports::idempotency::Minted;
 pub struct Mint {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// Keeps the posts of this node in order within a millisecond.
+    /// Keeps the posts and the comments of this node in order within a millisecond.
     count: AtomicU32,
 }
 
@@ -26,6 +26,13 @@ impl Mint {
     pub fn post(&self) -> Minted {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let id = PostId::from_parts(self.clock.now(), count, self.entropy.bytes::<3>());
+        Minted { event: self.event(), resource: id.to_string() }
+    }
+
+    /// For a request that creates a comment.
+    pub fn comment(&self) -> Minted {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let id = CommentId::from_parts(self.clock.now(), count, self.entropy.bytes::<3>());
         Minted { event: self.event(), resource: id.to_string() }
     }
 

@@ -3,43 +3,15 @@
 use std::sync::Arc;
 
 use super::committer::Committer;
+use super::deed::Deed;
+use super::draft::Draft;
 use super::validation::Faults;
-use crate::domain::account::User;
-use crate::domain::event::{Actor, Event, Fact};
-use crate::domain::ids::{EventId, PostId};
-use crate::domain::post::{Author, Difficulty, Post, PostCounts, PostStatus};
+use crate::domain::event::{Event, Fact};
+use crate::domain::ids::PostId;
+use crate::domain::post::{Author, Post, PostCounts, PostStatus};
 use crate::domain::problem::{Problem, ProblemKind};
-use crate::domain::publication::Json;
-use crate::domain::time::Timestamp;
-use crate::ports::clock::Clock;
 use crate::ports::content::{Content, CreatePostError};
-
-const TITLE_MAX: usize = 200;
-const CONTENT_MAX: usize = 200_000;
-const EXCERPT_MAX: usize = 280;
-const TAGS_MAX: usize = 10;
-const LABEL_MAX: usize = 50;
-const WORDS_PER_MINUTE: usize = 200;
-const SLUG_MAX: usize = 80;
-
-/// What an author sends, as it came.
-#[derive(Debug, Default)]
-pub struct Draft {
-    /// The heading.
-    pub title: String,
-    /// Markdown.
-    pub content: String,
-    /// Any case, may repeat.
-    pub tags: Vec<String>,
-    /// May repeat.
-    pub categories: Vec<String>,
-    /// For whom it is written.
-    pub difficulty: Option<Difficulty>,
-    /// Where it begins its life.
-    pub status: PostStatus,
-    /// Any JSON object.
-    pub metadata: Option<Json>,
-}
+use crate::ports::failpoint::Failpoints;
 
 /// The command.
 pub struct PublishPost {
@@ -47,38 +19,32 @@ pub struct PublishPost {
     pub content: Arc<dyn Content>,
     /// Makes the event durable.
     pub committer: Arc<Committer>,
-    /// Dates the post.
-    pub clock: Arc<dyn Clock>,
+    /// Where tests stop.
+    pub failpoints: Failpoints,
 }
 
 impl PublishPost {
     /// Writes the post and commits its event. A retry with the same ids ends
     /// with the post that the first attempt wrote.
-    pub async fn run(
-        &self,
-        author: &User,
-        draft: Draft,
-        id: PostId,
-        event: EventId,
-    ) -> Result<Post, Problem> {
+    pub async fn run(&self, deed: &Deed, draft: Draft, id: PostId) -> Result<Post, Problem> {
         let draft = draft.validated()?;
-        let post = compose(draft, author, id, self.clock.now());
-        let (post, event) = self.create(post, author, event).await?;
+        if draft.status == PostStatus::Archived {
+            let mut faults = Faults::default();
+            faults.add("status", "not_permitted", "A new post is a draft or published.");
+            faults.into_result()?;
+        }
+        let (post, event) = self.create(compose(draft, deed, id), deed).await?;
+        self.failpoints.reach("publish_post.document_written").await;
         self.committer.commit(event).await?;
         Ok(post)
     }
 
-    async fn create(
-        &self,
-        mut post: Post,
-        author: &User,
-        id: EventId,
-    ) -> Result<(Post, Event), Problem> {
+    async fn create(&self, mut post: Post, deed: &Deed) -> Result<(Post, Event), Problem> {
         let plain = post.slug.clone();
         // The id is unique, so the second slug is free unless it was taken on purpose.
         for suffix in ["", &post.id.to_string()[16..], &post.id.to_string()] {
             post.slug = if suffix.is_empty() { plain.clone() } else { format!("{plain}-{suffix}") };
-            let event = announce(&post, author, id);
+            let event = deed.event(fact_of(&post));
             match self.content.create_post(&post, &event).await {
                 Ok(stored) => return Ok(stored),
                 Err(CreatePostError::SlugTaken) => {}
@@ -90,148 +56,32 @@ impl PublishPost {
     }
 }
 
-fn announce(post: &Post, author: &User, id: EventId) -> Event {
+fn fact_of(post: &Post) -> Fact {
     let boxed = Box::new(post.clone());
-    let fact = match post.status {
+    match post.status {
         PostStatus::Published => Fact::PostPublished(boxed),
         PostStatus::Draft | PostStatus::Archived => Fact::PostDrafted(boxed),
-    };
-    let actor = Actor { id: author.id, username: author.username.clone() };
-    Event { id, actor: Some(actor), time: post.created_at, fact }
+    }
 }
 
-fn compose(draft: Draft, author: &User, id: PostId, now: Timestamp) -> Post {
-    let words = draft.content.split_whitespace().count();
-    let minutes = words.div_ceil(WORDS_PER_MINUTE).max(1);
+fn compose(draft: Draft, deed: &Deed, id: PostId) -> Post {
     Post {
         id,
-        slug: slug_of(&draft.title, id),
-        excerpt: excerpt_of(&draft.content),
+        slug: draft.slug(id),
+        excerpt: draft.excerpt(),
+        reading_minutes: draft.reading_minutes(),
         title: draft.title,
         content: draft.content,
         tags: draft.tags,
         categories: draft.categories,
         difficulty: draft.difficulty,
         status: draft.status,
-        author: Author::from(author),
+        author: Author::from(&deed.user),
         counts: PostCounts::default(),
-        reading_minutes: u32::try_from(minutes).unwrap_or(u32::MAX),
         metadata: draft.metadata,
         version: 1,
-        created_at: now,
-        updated_at: now,
-        published_at: (draft.status == PostStatus::Published).then_some(now),
-    }
-}
-
-fn slug_of(title: &str, id: PostId) -> String {
-    let slug: String = slug::slugify(title).chars().take(SLUG_MAX).collect();
-    match slug.trim_end_matches('-') {
-        "" => id.to_string(),
-        slug => slug.to_owned(),
-    }
-}
-
-/// The first characters of the content, cut at a space where there is one.
-fn excerpt_of(content: &str) -> String {
-    let flat: String = content.split_whitespace().collect::<Vec<_>>().join(" ");
-    if flat.chars().count() <= EXCERPT_MAX {
-        return flat;
-    }
-    let cut: String = flat.chars().take(EXCERPT_MAX - 1).collect();
-    let end = cut.rfind(' ').filter(|end| *end > cut.len() / 2).unwrap_or(cut.len());
-    format!("{}…", &cut[..end])
-}
-
-impl Draft {
-    fn validated(mut self) -> Result<Self, Problem> {
-        let mut faults = Faults::default();
-        self.title = self.title.trim().to_owned();
-        faults.check_length("title", &self.title, 1, TITLE_MAX);
-        let blank = self.content.trim().is_empty();
-        faults.check_length("content", if blank { "" } else { &self.content }, 1, CONTENT_MAX);
-        self.tags = distinct(self.tags.iter().map(|tag| tag.trim().to_lowercase()));
-        check_labels(&mut faults, "tags", &self.tags);
-        self.categories =
-            distinct(self.categories.iter().map(|category| category.trim().to_owned()));
-        check_labels(&mut faults, "categories", &self.categories);
-        if self
-            .metadata
-            .as_ref()
-            .is_some_and(|metadata| !metadata.get().trim_start().starts_with('{'))
-        {
-            faults.add("metadata", "not_an_object", "Must be a JSON object.");
-        }
-        if self.status == PostStatus::Archived {
-            faults.add("status", "not_permitted", "A new post is a draft or published.");
-        }
-        faults.into_result().map(|()| self)
-    }
-}
-
-fn distinct(labels: impl Iterator<Item = String>) -> Vec<String> {
-    let mut seen = Vec::new();
-    for label in labels {
-        if !seen.contains(&label) {
-            seen.push(label);
-        }
-    }
-    seen
-}
-
-fn check_labels(faults: &mut Faults, field: &'static str, labels: &[String]) {
-    if labels.len() > TAGS_MAX {
-        faults.add(field, "too_many", format!("At most {TAGS_MAX} are permitted."));
-    }
-    let valid = |label: &String| {
-        let length = label.chars().count();
-        // They become parts of channel names.
-        (1..=LABEL_MAX).contains(&length)
-            && !label.contains(|c: char| c == '{' || c == '}' || c.is_control())
-    };
-    if !labels.iter().all(valid) {
-        let detail =
-            format!("Each has 1 to {LABEL_MAX} characters, without braces and control characters.");
-        faults.add(field, "invalid_label", detail);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_contents_are_cut_at_a_word_for_the_excerpt() {
-        assert_eq!(excerpt_of("one\n\ntwo  three"), "one two three");
-        let long = "word ".repeat(100);
-        let excerpt = excerpt_of(&long);
-        assert!(excerpt.chars().count() <= EXCERPT_MAX);
-        assert!(excerpt.ends_with("word…"), "{excerpt}");
-        assert_eq!(excerpt_of(&"é".repeat(500)).chars().count(), EXCERPT_MAX);
-    }
-
-    #[test]
-    fn slugs_follow_the_title_or_else_the_id() {
-        let id = PostId::from_parts(Timestamp::from_millis(0), 1, [1; 3]);
-        assert_eq!(slug_of("Hello, Wörld!", id), "hello-world");
-        assert_eq!(slug_of("!!!", id), id.to_string());
-    }
-
-    #[test]
-    fn labels_are_trimmed_made_distinct_and_checked() {
-        let draft = Draft {
-            title: " T ".into(),
-            content: "c".into(),
-            tags: vec!["Rust".into(), " rust".into(), "c++".into()],
-            ..Draft::default()
-        };
-        assert_eq!(draft.validated().unwrap().tags, ["rust", "c++"]);
-        let bad = Draft { tags: vec!["a{b".into()], content: " ".into(), ..Draft::default() };
-        let codes: Vec<_> =
-            bad.validated().unwrap_err().errors.iter().map(|e| (e.field, e.code)).collect();
-        assert_eq!(
-            codes,
-            [("title", "required"), ("content", "required"), ("tags", "invalid_label")]
-        );
+        created_at: deed.now,
+        updated_at: deed.now,
+        published_at: (draft.status == PostStatus::Published).then_some(deed.now),
     }
 }

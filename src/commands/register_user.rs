@@ -49,28 +49,25 @@ impl RegisterUser {
             created_at: self.clock.now(),
         };
         self.accounts.register(&user).await.map_err(|error| match error {
-            RegisterError::EmailTaken => {
-                conflict("email_taken", "An account has this email address.")
-            }
+            RegisterError::EmailTaken => email_taken(),
             RegisterError::UsernameTaken => {
-                conflict("username_taken", "An account has this user name.")
+                let detail = "An account has this user name.";
+                Problem::new(ProblemKind::Conflict, "username_taken", detail)
             }
             RegisterError::Store(error) => error.into(),
         })
     }
 }
 
-fn conflict(code: &'static str, detail: &str) -> Problem {
-    Problem::new(ProblemKind::Conflict, code, detail)
+/// 409: the address belongs to another account.
+pub(super) fn email_taken() -> Problem {
+    let detail = "An account has this email address.";
+    Problem::new(ProblemKind::Conflict, "email_taken", detail)
 }
 
 fn validate(email: &str, registration: &Registration) -> Result<(), Problem> {
     let mut faults = Faults::default();
-    if email.is_empty() {
-        faults.add("email", "required", "Must not be empty.");
-    } else if !is_email(email) {
-        faults.add("email", "invalid_email", "Must be an email address of at most 255 characters.");
-    }
+    check_email(&mut faults, email);
     faults.check_length("username", &registration.username, 3, 50);
     let permitted = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !registration.username.chars().all(permitted) {
@@ -80,10 +77,29 @@ fn validate(email: &str, registration: &Registration) -> Result<(), Problem> {
             "Letters a to z, digits, '_', '-' and '.' are permitted.",
         );
     }
-    faults.check_length("password", &registration.password, 8, 256);
-    faults.check_length("first_name", &registration.first_name, 0, 50);
-    faults.check_length("last_name", &registration.last_name, 0, 50);
+    check_password(&mut faults, "password", &registration.password);
+    check_names(&mut faults, &registration.first_name, &registration.last_name);
     faults.into_result()
+}
+
+/// Checks an address that was trimmed already.
+pub(super) fn check_email(faults: &mut Faults, email: &str) {
+    if email.is_empty() {
+        faults.add("email", "required", "Must not be empty.");
+    } else if !is_email(email) {
+        faults.add("email", "invalid_email", "Must be an email address of at most 255 characters.");
+    }
+}
+
+/// Checks a password that is to be set.
+pub(super) fn check_password(faults: &mut Faults, field: &'static str, password: &str) {
+    faults.check_length(field, password, 8, 256);
+}
+
+/// Checks the names of a person, which may be empty.
+pub(super) fn check_names(faults: &mut Faults, first_name: &str, last_name: &str) {
+    faults.check_length("first_name", first_name, 0, 50);
+    faults.check_length("last_name", last_name, 0, 50);
 }
 
 /// Whether a text looks like an address: one `@`, a local part, and a domain
@@ -126,7 +142,7 @@ mod tests {
         let wrong =
             Registration { email: "x".into(), username: "a b".into(), ..Registration::default() };
         let problem = validate("x", &wrong).unwrap_err();
-        let fields: Vec<_> = problem.errors.iter().map(|e| (e.field, e.code)).collect();
+        let fields: Vec<_> = problem.errors.iter().map(|e| (e.field.as_ref(), e.code)).collect();
         assert_eq!(
             fields,
             [

@@ -9,7 +9,7 @@ pub struct Faults(Vec<FieldError>);
 impl Faults {
     /// Notes a fault of `field`.
     pub fn add(&mut self, field: &'static str, code: &'static str, detail: impl Into<String>) {
-        self.0.push(FieldError { field, code, detail: detail.into() });
+        self.0.push(FieldError { field: field.into(), code, detail: detail.into() });
     }
 
     /// Checks that a text has `min` to `max` characters.
@@ -24,8 +24,13 @@ impl Faults {
         }
     }
 
+    /// The problem of the faults that were noted.
+    pub fn into_problem(self) -> Problem {
+        Problem::invalid(self.0)
+    }
+
     /// The problem, if any fault was noted.
     pub fn into_result(self) -> Result<(), Problem> {
-        if self.0.is_empty() { Ok(()) } else { Err(Problem::invalid(self.0)) }
+        if self.0.is_empty() { Ok(()) } else { Err(self.into_problem()) }
     }
 }

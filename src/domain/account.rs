@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::ids::UserId;
 use super::time::Timestamp;
 
 /// The plan that decides an account's limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Plan {
     /// Costs nothing.
@@ -123,6 +124,46 @@ pub struct NewUser {
     pub last_name: String,
     /// The time of registration.
     pub created_at: Timestamp,
+}
+
+/// A change of what an account says of its owner, already validated. What is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProfileChange {
+    /// Lower case. A new address is not verified.
+    pub email: Option<String>,
+    /// May be empty.
+    pub first_name: Option<String>,
+    /// May be empty.
+    pub last_name: Option<String>,
+}
+
+/// What happened to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountChangeKind {
+    /// One session ended, named by [`TokenHash::short`] of its token.
+    SessionEnded(u64),
+    /// All sessions ended. Written by version 0.1 alone; since then each session that ends has its
+    /// own change, so that a login right after is not taken for one of them.
+    SessionsEnded,
+    /// The owner closed the account.
+    Deactivated,
+    /// An operator closed the account.
+    Banned,
+    /// The account was opened again.
+    Reopened,
+    /// The plan, the role or the profile changed.
+    Updated,
+}
+
+/// A numbered change of an account, for all nodes to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountChange {
+    /// Later changes have higher numbers.
+    pub number: u64,
+    /// Whose account.
+    pub user: UserId,
+    /// What happened.
+    pub kind: AccountChangeKind,
 }
 
 /// The SHA-256 of a session token or ticket: all that is stored of it.

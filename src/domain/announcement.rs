@@ -1,19 +1,72 @@
 //! Announcements: which channels tell of an event, and in what words.
 //!
-//! It is a pure function of the event, so that a publication rebuilt from the
-//! log is the one that was made at the time.
+//! Which channels is a function of the event alone. The words are one of the
+//! event and of what holds at present: whoever hears of a like also hears how
+//! many there are now, so that the last publication of a channel is always true.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::channel::ChannelName;
-use super::event::{Actor, Event, Fact};
-use super::ids::EventId;
-use super::post::Post;
+use super::comment::Comment;
+use super::event::{Actor, Event, Fact, InboxRead};
+use super::ids::{EventId, PostId, UserId};
+use super::notification::{InboxState, Notification, notices_of};
+use super::post::{Post, PostCounts};
 use super::publication::{Json, PublicationBody};
 use super::time::Timestamp;
+
+/// What holds at present of that which announcements tell of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Present {
+    /// The counts of posts; a post that is missing here is announced with those of its event.
+    pub counts: HashMap<PostId, PostCounts>,
+    /// Items of inboxes. What is missing is not announced: its recipient does not want to be
+    /// told, or was told before.
+    pub notifications: HashMap<(UserId, EventId), Notification>,
+    /// The state of inboxes.
+    pub inboxes: HashMap<UserId, InboxState>,
+}
+
+/// What of the present an announcement of some events needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Posts whose counts are needed.
+    pub posts: Vec<PostId>,
+    /// Items of inboxes.
+    pub notifications: Vec<(UserId, EventId)>,
+    /// Inboxes whose state is needed.
+    pub inboxes: Vec<UserId>,
+}
+
+impl Needs {
+    /// What the announcements of `events` need.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut needs = Self::default();
+        for event in events {
+            needs.posts.extend(event.fact.post_id());
+            for notice in notices_of(event) {
+                needs.notifications.push((notice.recipient, event.id));
+                needs.inboxes.push(notice.recipient);
+            }
+            if let (Fact::NotificationRead(_), Some(actor)) = (&event.fact, &event.actor) {
+                needs.inboxes.push(actor.id);
+            }
+        }
+        needs.posts.sort_unstable();
+        needs.posts.dedup();
+        needs.inboxes.sort_unstable();
+        needs.inboxes.dedup();
+        needs
+    }
+
+    /// Whether nothing is needed.
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty() && self.notifications.is_empty() && self.inboxes.is_empty()
+    }
+}
 
 /// The publication data of a product event (`protocol.md`, "Publication data").
 #[derive(Serialize)]
@@ -23,49 +76,228 @@ struct Announcement<'a> {
     time: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<&'a Actor>,
-    post: Post,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post: Option<Post>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_id: Option<PostId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<PostCounts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<&'a Comment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification: Option<&'a Notification>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    read: Option<&'a InboxRead>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    inbox: Option<InboxState>,
 }
 
-/// The channels that tell of `event`, in the order in which they are published
-/// to, all with the same body.
-pub fn channels_of(event: &Event) -> Vec<ChannelName> {
-    match &event.fact {
-        Fact::PostPublished(post) => {
-            let mut channels = vec![ChannelName::feed(), ChannelName::author(post.author.id)];
-            channels.extend(post.tags.iter().map(|tag| ChannelName::tag(tag)));
-            channels
+/// Who hears the same words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Readers of many posts.
+    Feed,
+    /// Readers of one post.
+    Post,
+    /// One user.
+    Inbox(UserId),
+    /// The nodes themselves.
+    Nodes,
+    /// Subscribers of a channel that was published to directly.
+    Bare,
+}
+
+impl Audience {
+    /// Who hears what is published to `channel`.
+    pub fn of(channel: &ChannelName) -> Self {
+        match channel.as_str().split_once(':') {
+            Some(("feed" | "tag" | "author", _)) => Self::Feed,
+            Some(("post", _)) => Self::Post,
+            Some(("notifications", rest)) => rest
+                .trim_start_matches('#')
+                .parse()
+                .map_or(Self::Bare, |id| Self::Inbox(UserId(id))),
+            Some(("node", _)) => Self::Nodes,
+            _ => Self::Bare,
         }
-        Fact::PostDrafted(_) => Vec::new(),
-        Fact::ChannelPublished(bare) => bare.channels.clone(),
     }
 }
 
-/// What the channels of `event` are told.
-pub fn body_of(event: &Event) -> Arc<PublicationBody> {
-    let body = match &event.fact {
-        Fact::PostPublished(post) | Fact::PostDrafted(post) => announce(event, post.abridged()),
-        Fact::ChannelPublished(bare) => PublicationBody {
+/// The channels that tell of `event`, in the order in which they are published to.
+pub fn channels_of(event: &Event) -> Vec<ChannelName> {
+    let mut channels = match &event.fact {
+        Fact::PostPublished(post) => feeds_of(post, &[]),
+        Fact::PostUpdated(change) | Fact::PostRemoved(change) => {
+            let mut channels = feeds_of(&change.post, &change.former_tags);
+            channels.push(ChannelName::post(change.post.id));
+            channels
+        }
+        Fact::PostLiked(mark)
+        | Fact::PostUnliked(mark)
+        | Fact::PostBookmarked(mark)
+        | Fact::PostUnbookmarked(mark)
+        | Fact::PostShared(mark) => vec![ChannelName::post(mark.post_id)],
+        Fact::PostCommented(change)
+        | Fact::CommentEdited(change)
+        | Fact::CommentRemoved(change) => vec![ChannelName::post(change.comment.post_id)],
+        Fact::NotificationRead(_) => {
+            event.actor.iter().map(|actor| ChannelName::inbox(actor.id)).collect()
+        }
+        Fact::UserFollowed(_) | Fact::UserUnfollowed(_) => vec![ChannelName::follows()],
+        Fact::ChannelPublished(bare) => bare.channels.clone(),
+        // A view is told with what happens next; a draft concerns nobody but its author.
+        Fact::PostDrafted(_) | Fact::PostViewed(_) => Vec::new(),
+    };
+    let notices = notices_of(event);
+    channels.extend(notices.into_iter().map(|notice| ChannelName::inbox(notice.recipient)));
+    channels
+}
+
+fn feeds_of(post: &Post, former_tags: &[String]) -> Vec<ChannelName> {
+    let mut channels = vec![ChannelName::feed(), ChannelName::author(post.author.id)];
+    channels.extend(post.tags.iter().chain(former_tags).map(|tag| ChannelName::tag(tag)));
+    channels
+}
+
+/// Whether `audience` is to be told of `event`: a recipient is not who does not
+/// want to hear such things, or was told before.
+pub fn is_told(event: &Event, audience: Audience, present: &Present) -> bool {
+    match (audience, &event.fact) {
+        (Audience::Inbox(_), Fact::NotificationRead(_)) => true,
+        (Audience::Inbox(user), _) => present.notifications.contains_key(&(user, event.id)),
+        _ => true,
+    }
+}
+
+/// What `audience` is told of `event`.
+pub fn body_for(event: &Event, audience: Audience, present: &Present) -> Arc<PublicationBody> {
+    if let Fact::ChannelPublished(bare) = &event.fact {
+        return Arc::new(PublicationBody {
             data: bare.data.clone(),
             info: bare.info.clone(),
             tags: bare.tags.clone(),
-        },
-    };
-    Arc::new(body)
-}
-
-fn announce(event: &Event, post: Post) -> PublicationBody {
-    let kind = event.fact.kind();
-    let announcement = Announcement {
-        r#type: kind,
+        });
+    }
+    let post = post_of(&event.fact);
+    let counts = event.fact.post_id().and_then(|id| present.counts.get(&id).copied());
+    let counts = counts.or(post.map(|post| post.counts));
+    let post = post.map(|post| Post { counts: counts.unwrap_or_default(), ..post.abridged() });
+    let bare = Announcement {
+        r#type: type_for(&event.fact, audience),
         id: event.id,
         time: event.time,
         actor: event.actor.as_ref(),
-        post,
+        user: None,
+        post: None,
+        post_id: None,
+        counts: None,
+        comment: None,
+        notification: None,
+        read: None,
+        inbox: None,
     };
-    PublicationBody {
-        data: Json::from_value(&announcement)
-            .expect("an announcement holds nothing that JSON cannot say"),
-        info: None,
-        tags: BTreeMap::from([("type".to_owned(), kind.to_owned())]),
+    let announcement = match audience {
+        Audience::Feed | Audience::Bare => Announcement { post, ..bare },
+        Audience::Nodes => Announcement { user: followed_in(&event.fact), ..bare },
+        Audience::Post => Announcement {
+            post,
+            post_id: event.fact.post_id(),
+            counts: Some(counts.unwrap_or_default()),
+            comment: comment_of(&event.fact),
+            ..bare
+        },
+        Audience::Inbox(user) => {
+            let notification = present.notifications.get(&(user, event.id));
+            let inbox = present.inboxes.get(&user).copied().unwrap_or_default();
+            let read = match &event.fact {
+                Fact::NotificationRead(read) => Some(read),
+                _ => None,
+            };
+            Announcement { notification, read, inbox: Some(inbox), ..bare }
+        }
+    };
+    written(&announcement)
+}
+
+/// What a follower is told of a post by someone whom they follow.
+pub fn posted_body(notification: &Notification, inbox: InboxState) -> Arc<PublicationBody> {
+    written(&Announcement {
+        r#type: CREATED,
+        id: notification.id,
+        time: notification.created_at,
+        actor: Some(&notification.actor),
+        user: None,
+        post: None,
+        post_id: None,
+        counts: None,
+        comment: None,
+        notification: Some(notification),
+        read: None,
+        inbox: Some(inbox),
+    })
+}
+
+/// What a follower is told of a post that was changed: that their inbox may
+/// have lost an item, and how many are unread now.
+pub fn recounted_body(
+    told: &PublicationBody,
+    event: EventId,
+    inbox: InboxState,
+) -> Arc<PublicationBody> {
+    #[derive(Serialize)]
+    struct Recounted<'a> {
+        r#type: &'a str,
+        id: EventId,
+        #[serde(flatten)]
+        inbox: InboxState,
     }
+    let r#type = told.tags.get("type").map_or("", String::as_str);
+    let data = Json::from_value(&Recounted { r#type, id: event, inbox });
+    let data = data.expect("a count holds nothing that JSON cannot say");
+    Arc::new(PublicationBody { data, info: None, tags: told.tags.clone() })
+}
+
+const CREATED: &str = "notification.created";
+
+fn type_for(fact: &Fact, audience: Audience) -> &'static str {
+    match (fact, audience) {
+        (Fact::NotificationRead(_), _) => fact.kind(),
+        (_, Audience::Inbox(_)) => CREATED,
+        // That it was taken back is nobody's business; the number is.
+        (Fact::PostUnbookmarked(_), _) => "counters.corrected",
+        _ => fact.kind(),
+    }
+}
+
+fn post_of(fact: &Fact) -> Option<&Post> {
+    match fact {
+        Fact::PostPublished(post) | Fact::PostDrafted(post) => Some(post),
+        Fact::PostUpdated(change) | Fact::PostRemoved(change) => Some(&change.post),
+        _ => None,
+    }
+}
+
+fn followed_in(fact: &Fact) -> Option<UserId> {
+    match fact {
+        Fact::UserFollowed(follow) | Fact::UserUnfollowed(follow) => Some(follow.user),
+        _ => None,
+    }
+}
+
+fn comment_of(fact: &Fact) -> Option<&Comment> {
+    match fact {
+        Fact::PostCommented(change)
+        | Fact::CommentEdited(change)
+        | Fact::CommentRemoved(change) => Some(&change.comment),
+        _ => None,
+    }
+}
+
+fn written(announcement: &Announcement<'_>) -> Arc<PublicationBody> {
+    let data =
+        Json::from_value(announcement).expect("an announcement holds nothing that JSON cannot say");
+    let tags = BTreeMap::from([("type".to_owned(), announcement.r#type.to_owned())]);
+    Arc::new(PublicationBody { data, info: None, tags })
 }

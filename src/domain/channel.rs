@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ids::UserId;
+use super::ids::{PostId, UserId};
 
 /// The name of a channel, checked once and cheap to copy.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +60,22 @@ impl ChannelName {
     /// `tag:<tag>`, which carries the posts with one tag.
     pub fn tag(tag: &str) -> Self {
         Self::built_in(format!("tag:{tag}"))
+    }
+
+    /// `post:<id>`, which carries what happens to one post.
+    pub fn post(post: PostId) -> Self {
+        Self::built_in(format!("post:{post}"))
+    }
+
+    /// `node:follows`, by which nodes tell each other who follows whom. No client
+    /// can join it: its namespace is none that clients know.
+    pub fn follows() -> Self {
+        Self::built_in("node:follows".into())
+    }
+
+    /// `trending:<window>`, which carries one ranked list.
+    pub fn trending(window: &str) -> Self {
+        Self::built_in(format!("trending:{window}"))
     }
 
     /// `notifications:#<id>`, the inbox of one user.

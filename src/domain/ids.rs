@@ -4,13 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::time::Timestamp;
 
 /// The number of an account, given by `Accounts` and never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
+#[schema(examples(42))]
 pub struct UserId(pub i64);
 
 impl fmt::Display for UserId {
@@ -21,8 +25,11 @@ impl fmt::Display for UserId {
 
 /// The identity of an event: a UUIDv7 (RFC 9562), minted once by the command
 /// that decided the event and kept through every retry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
+#[schema(value_type = String, format = "uuid")]
 pub struct EventId(pub Uuid);
 
 impl EventId {
@@ -89,69 +96,93 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// The identity of a post: a MongoDB ObjectId, written as 24 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PostId([u8; 12]);
+/// An identity in the form of a MongoDB ObjectId, written as 24 hex digits.
+macro_rules! object_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+        #[schema(value_type = String, pattern = "^[0-9a-fA-F]{24}$", examples("692030d97d3a000001a1b2c3"))]
+        pub struct $name([u8; 12]);
 
-impl PostId {
-    /// Builds an id that sorts by time: four bytes of whole seconds, as the BSON
-    /// specification has it, then two of milliseconds and three of `count`, which
-    /// keeps ids of one node in their order, then three random ones.
-    pub fn from_parts(now: Timestamp, count: u32, random: [u8; 3]) -> Self {
-        let seconds = u32::try_from(now.as_millis() / 1000).unwrap_or(u32::MAX);
-        let millis = u16::try_from(now.as_millis().rem_euclid(1000)).unwrap_or(0);
-        let mut bytes = [0; 12];
-        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
-        bytes[4..6].copy_from_slice(&millis.to_be_bytes());
-        bytes[6..9].copy_from_slice(&count.to_be_bytes()[1..]);
-        bytes[9..].copy_from_slice(&random);
-        Self(bytes)
-    }
+        impl $name {
+            /// Builds an id that sorts by time: four bytes of whole seconds, as the BSON
+            /// specification has it, then two of milliseconds and three of `count`, which
+            /// keeps ids of one node in their order, then three random ones.
+            pub fn from_parts(now: Timestamp, count: u32, random: [u8; 3]) -> Self {
+                Self(object_id_bytes(now, count, random))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidObjectId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                parse_object_id(text).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
 }
 
-impl fmt::Display for PostId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
+object_id! {
+    /// The identity of a post.
+    PostId
 }
 
-impl fmt::Debug for PostId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PostId({self})")
-    }
+object_id! {
+    /// The identity of a comment.
+    CommentId
 }
 
-/// A text that is not 24 hex digits was given where a post id belongs.
+/// A text that is not 24 hex digits was given where an id belongs.
 #[derive(Debug, thiserror::Error)]
-#[error("a post id is 24 hex digits")]
-pub struct InvalidPostId;
+#[error("an id is 24 hex digits")]
+pub struct InvalidObjectId;
 
-impl FromStr for PostId {
-    type Err = InvalidPostId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() != 24 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(InvalidPostId);
-        }
-        let mut bytes = [0; 12];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| InvalidPostId)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| InvalidPostId)?;
-        }
-        Ok(Self(bytes))
-    }
+fn object_id_bytes(now: Timestamp, count: u32, random: [u8; 3]) -> [u8; 12] {
+    let seconds = u32::try_from(now.as_millis() / 1000).unwrap_or(u32::MAX);
+    let millis = u16::try_from(now.as_millis().rem_euclid(1000)).unwrap_or(0);
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&seconds.to_be_bytes());
+    bytes[4..6].copy_from_slice(&millis.to_be_bytes());
+    bytes[6..9].copy_from_slice(&count.to_be_bytes()[1..]);
+    bytes[9..].copy_from_slice(&random);
+    bytes
 }
 
-impl Serialize for PostId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+fn parse_object_id(text: &str) -> Result<[u8; 12], InvalidObjectId> {
+    if text.len() != 24 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(InvalidObjectId);
     }
-}
-
-impl<'de> Deserialize<'de> for PostId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    let mut bytes = [0; 12];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| InvalidObjectId)?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| InvalidObjectId)?;
     }
+    Ok(bytes)
 }
 
 fn uuid_v7(now: Timestamp, random: [u8; 10]) -> Uuid {

@@ -4,10 +4,16 @@
 pub mod account;
 pub mod announcement;
 pub mod channel;
+pub mod comment;
 pub mod event;
 pub mod ids;
+pub mod mark;
 pub mod namespace;
+pub mod notification;
+pub mod page;
 pub mod post;
+pub mod preferences;
 pub mod problem;
 pub mod publication;
 pub mod time;
+pub mod trending;

@@ -17,6 +17,16 @@ pub enum HistoryRecovery {
     Log,
 }
 
+/// What a subscriber that was away is brought up to date with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecoveryMode {
+    /// Everything that it missed.
+    #[default]
+    Stream,
+    /// The latest publication alone, for it says all there is to know.
+    Cache,
+}
+
 /// The options of a namespace, under the names that Centrifugo gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelOptions {
@@ -28,6 +38,8 @@ pub struct ChannelOptions {
     pub history_ttl: Duration,
     /// Whether subscriptions recover although the client did not ask for it.
     pub force_recovery: bool,
+    /// What recovery brings.
+    pub force_recovery_mode: RecoveryMode,
     /// Whether subscriptions are positioned although the client did not ask for it.
     pub force_positioning: bool,
     /// Whether any authenticated client may subscribe.
@@ -98,8 +110,9 @@ pub struct Namespaces {
 }
 
 /// The names that the product itself speaks on; settings cannot redefine them.
-pub const BUILT_IN_NAMESPACES: [&str; 6] =
-    ["feed", "tag", "author", "post", "notifications", "trending"];
+/// On `node` the nodes speak to each other, and no client knows any such channel.
+pub const BUILT_IN_NAMESPACES: [&str; 7] =
+    ["feed", "tag", "author", "post", "notifications", "trending", "node"];
 
 impl Namespaces {
     /// The built-in namespaces and `configured` ones; `without` are the options
@@ -122,6 +135,13 @@ impl Namespaces {
                     options.allow_subscribe_for_client = false;
                     options.allow_history_for_client = false;
                     options.allow_user_limited_channels = true;
+                }
+                "trending" => {
+                    // Lists are no events: each says all that the one before it did.
+                    options.history_size = 1;
+                    options.force_recovery_mode = RecoveryMode::Cache;
+                    options.durable = false;
+                    options.history_recovery = HistoryRecovery::Window;
                 }
                 _ => {}
             }

@@ -1,6 +1,7 @@
 //! Posts, as they are stored and as callers see them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::account::User;
 use super::ids::{PostId, UserId};
@@ -8,7 +9,7 @@ use super::publication::Json;
 use super::time::Timestamp;
 
 /// Where a post stands in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PostStatus {
     /// Only its author sees it.
@@ -37,7 +38,7 @@ impl PostStatus {
 }
 
 /// For whom a post is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Difficulty {
     /// No prior knowledge.
@@ -51,7 +52,7 @@ pub enum Difficulty {
 }
 
 /// An author as others see it next to what was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Author {
     /// The number of the account.
     pub id: UserId,
@@ -68,7 +69,7 @@ impl From<&User> for Author {
 }
 
 /// How often others did something with a post.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PostCounts {
     /// Accounts that like it now.
     pub likes: u64,
@@ -83,7 +84,15 @@ pub struct PostCounts {
 }
 
 /// A post, whole. Serialised it is the resource of the API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "id": "692030d97d3a000001a1b2c3", "slug": "hello", "title": "Hello", "content": "The first post.",
+    "excerpt": "The first post.", "tags": ["rust"], "categories": [], "difficulty": "beginner",
+    "status": "published", "author": {"id": 42, "username": "ada", "display_name": "Ada Lovelace"},
+    "counts": {"likes": 1, "comments": 0, "views": 3, "shares": 0, "bookmarks": 0},
+    "reading_minutes": 1, "metadata": null, "version": 1, "created_at": "2026-11-21T09:30:00.125Z",
+    "updated_at": "2026-11-21T09:30:00.125Z", "published_at": "2026-11-21T09:30:00.125Z"
+})))]
 pub struct Post {
     /// An ObjectId in hex.
     pub id: PostId,
@@ -100,6 +109,7 @@ pub struct Post {
     /// As written, without repeats.
     pub categories: Vec<String>,
     /// For whom it is written, if said.
+    #[schema(required)]
     pub difficulty: Option<Difficulty>,
     /// Where it stands in its life.
     pub status: PostStatus,
@@ -110,6 +120,7 @@ pub struct Post {
     /// Minutes that reading takes at 200 words a minute, at least 1.
     pub reading_minutes: u32,
     /// Any JSON object that the author's program attached.
+    #[schema(required, value_type = Option<Object>)]
     pub metadata: Option<Json>,
     /// Counts edits, from 1.
     pub version: u64,
@@ -118,10 +129,16 @@ pub struct Post {
     /// When it was last edited.
     pub updated_at: Timestamp,
     /// When it was published, if it was.
+    #[schema(required)]
     pub published_at: Option<Timestamp>,
 }
 
 impl Post {
+    /// Whether `caller` may see it (`None`: anyone). A draft exists for its author alone.
+    pub fn is_visible_to(&self, caller: Option<UserId>) -> bool {
+        self.status != PostStatus::Draft || Some(self.author.id) == caller
+    }
+
     /// The post as channels that carry many posts show it: the content cut to the excerpt.
     pub fn abridged(&self) -> Self {
         Self { content: self.excerpt.clone(), ..self.clone() }

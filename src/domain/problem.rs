@@ -1,5 +1,6 @@
 //! Problems: what a caller did wrong or must know, with a code that never changes.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What kind of answer a problem is, as HTTP (RFC 9110) classes them.
@@ -34,8 +35,8 @@ pub enum ProblemKind {
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// The field's name in the body.
-    pub field: &'static str,
+    /// The field's name in the body, or the path to it.
+    pub field: Cow<'static, str>,
     /// Stable.
     pub code: &'static str,
     /// For people.

@@ -4,12 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// A point in time with millisecond precision, counted from the Unix epoch.
 ///
 /// It is written to JSON and shown as RFC 3339 in UTC with milliseconds
 /// (`2026-11-21T09:30:00.125Z`), the only form that the API speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, ToSchema)]
+#[schema(value_type = String, format = DateTime, examples("2026-11-21T09:30:00.125Z"))]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::reply::Refused;
 use super::services::Services;
 use crate::domain::account::SignedIn;
-use crate::domain::problem::{Problem, ProblemKind};
+use crate::domain::problem::{FieldError, Problem, ProblemKind};
 use crate::domain::publication::holds_nul;
 use crate::ports::idempotency::KeyScope;
 
@@ -51,6 +51,11 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
             .into());
         }
         let raw = read_body(request.into_body(), app.limits.max_body_bytes).await?;
+        // serde would read an array as the fields in their order, which is no body of ours.
+        if raw.trim_ascii_start().first() == Some(&b'[') {
+            let detail = "The body must be a JSON object, not an array.";
+            return Err(Problem::new(ProblemKind::Invalid, "invalid_type", detail).into());
+        }
         Ok(Self { value: parse(&raw)?, raw })
     }
 }
@@ -90,21 +95,30 @@ pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
         let detail = "Texts must not contain the NUL character.";
         return Err(Problem::new(ProblemKind::Invalid, "nul_character", detail));
     }
-    serde_json::from_slice(raw).map_err(|error| {
-        if error.is_data() {
-            Problem::new(
-                ProblemKind::Invalid,
-                "invalid_type",
-                format!("The body does not fit: {error}."),
-            )
-        } else {
-            Problem::new(
-                ProblemKind::BadRequest,
-                "malformed_json",
-                format!("The body is no JSON: {error}."),
-            )
-        }
-    })
+    let mut reader = serde_json::Deserializer::from_slice(raw);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|fault| {
+        let (field, error) = (fault.path().to_string(), fault.into_inner());
+        if error.is_data() { misfit(field, &error) } else { malformed(&error) }
+    })?;
+    reader.end().map_err(|error| malformed(&error))?;
+    Ok(read)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let detail = format!("The body is no JSON: {error}.");
+    Problem::new(ProblemKind::BadRequest, "malformed_json", detail)
+}
+
+/// JSON, but not what is asked for; says which field it is, if it is one.
+fn misfit(field: String, error: &serde_json::Error) -> Problem {
+    let detail = format!("The body does not fit: {error}.");
+    let problem = Problem::new(ProblemKind::Invalid, "invalid_type", detail);
+    if field == "." {
+        return problem;
+    }
+    let detail = format!("Does not fit: {error}.");
+    let errors = vec![FieldError { field: field.into(), code: "invalid_type", detail }];
+    Problem { errors, ..problem }
 }
 
 /// The parameters of the query; what cannot be read is a problem like any other.
@@ -173,6 +187,11 @@ pub async fn to_the_end<T: Send + 'static>(
         let detail = "The request failed for a reason that the operators' log says.";
         Err(Problem::new(ProblemKind::Internal, "internal_error", detail))
     })
+}
+
+/// An id in the path; a text that is none names nothing.
+pub fn path_id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::not_found(what))
 }
 
 /// The `Idempotency-Key` of a request, if it has one.

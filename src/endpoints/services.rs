@@ -4,49 +4,103 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use tokio::runtime::Handle;
 
 use crate::admission::authenticate::Authenticator;
 use crate::admission::permissions::Permissions;
+use crate::admission::rate_limit::RateLimiter;
+use crate::commands::bookmark_post::BookmarkPost;
+use crate::commands::change_password::ChangePassword;
+use crate::commands::close_account::CloseAccount;
+use crate::commands::comment_on_post::CommentOnPost;
+use crate::commands::edit_comment::EditComment;
+use crate::commands::edit_post::EditPost;
 use crate::commands::end_session::EndSession;
+use crate::commands::follow_user::FollowUser;
 use crate::commands::issue_ticket::IssueTicket;
+use crate::commands::like_post::LikePost;
 use crate::commands::mint::Mint;
 use crate::commands::once::Once;
 use crate::commands::open_session::OpenSession;
 use crate::commands::publish::Publish;
 use crate::commands::publish_post::PublishPost;
+use crate::commands::read_notifications::ReadNotifications;
 use crate::commands::register_user::RegisterUser;
+use crate::commands::remove_comment::RemoveComment;
+use crate::commands::remove_post::RemovePost;
+use crate::commands::share_post::SharePost;
+use crate::commands::unbookmark_post::UnbookmarkPost;
+use crate::commands::unfollow_user::UnfollowUser;
+use crate::commands::unlike_post::UnlikePost;
+use crate::commands::update_profile::UpdateProfile;
+use crate::commands::view_post::ViewPost;
+use crate::endpoints::openapi::Document;
 use crate::hub::Hub;
+use crate::metrics::Metrics;
 use crate::ports::broker::Broker;
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
 use crate::ports::presence::Presence;
+use crate::queries::comments::CommentReader;
 use crate::queries::health::Health;
+use crate::queries::inbox::InboxReader;
 use crate::queries::posts::Posts;
 use crate::queries::recovery::Recovery;
+use crate::queries::trending::TrendingList;
+use crate::queries::users::Users;
+use crate::relay::follow_index::FollowIndex;
 
 /// Everything that a request may need, wired in `app.rs`.
 #[allow(missing_docs, reason = "each field is the command or query of its name")]
 pub struct Services {
     pub accounts: AccountServices,
     pub permissions: Permissions,
-    pub publish_post: PublishPost,
+    pub rate_limiter: RateLimiter,
+    pub community: Community,
     pub publish: Publish,
     pub mint: Mint,
     pub once: Once,
     pub posts: Posts,
+    pub comments: CommentReader,
+    pub users: Users,
+    pub inbox: InboxReader,
     pub recovery: Recovery,
+    pub trending: TrendingList,
     pub health: Health,
     pub broker: Arc<dyn Broker>,
     pub presence: Arc<dyn Presence>,
     pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub follows: Arc<FollowIndex>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub limits: Limits,
+    pub document: Document,
     /// Where everything runs that waits for a store.
     pub io: Handle,
     /// Whether all that is rebuilt from the log is there.
     pub ready: AtomicBool,
+}
+
+/// What users do with posts, with each other and with their inbox.
+#[allow(missing_docs, reason = "each field is the command of its name")]
+pub struct Community {
+    pub publish_post: PublishPost,
+    pub edit_post: EditPost,
+    pub remove_post: RemovePost,
+    pub like_post: LikePost,
+    pub unlike_post: UnlikePost,
+    pub bookmark_post: BookmarkPost,
+    pub unbookmark_post: UnbookmarkPost,
+    pub share_post: SharePost,
+    pub view_post: ViewPost,
+    pub comment_on_post: CommentOnPost,
+    pub edit_comment: EditComment,
+    pub remove_comment: RemoveComment,
+    pub follow_user: FollowUser,
+    pub unfollow_user: UnfollowUser,
+    pub read_notifications: ReadNotifications,
 }
 
 /// What there is to do with accounts.
@@ -57,11 +111,16 @@ pub struct AccountServices {
     pub open_session: OpenSession,
     pub end_session: EndSession,
     pub issue_ticket: IssueTicket,
+    pub update_profile: UpdateProfile,
+    pub change_password: ChangePassword,
+    pub close_account: CloseAccount,
 }
 
 /// Bounds and switches that the endpoints check themselves.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// The header in which a trusted proxy names the caller's address.
+    pub client_ip_header: Option<HeaderName>,
     /// The largest body of an HTTP request.
     pub max_body_bytes: usize,
     /// How long a request may take.

@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use utoipa::IntoParams;
 
+use super::openapi::problems::ForeignOrigin;
 use super::reply::Refused;
 use super::request::{App, Parameters, parse};
 use super::websocket::session::Session;
@@ -25,14 +27,22 @@ use crate::hub::{Transport, Wire};
 const BODY_QUEUE: usize = 4;
 
 /// The connect command in the query, as Centrifugo takes it.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub struct UniQuery {
+    /// A connect command in JSON, such as `{"token": "cst_…"}`.
     cf_connect: Option<String>,
 }
 
-/// `GET /connection/uni_sse?cf_connect={"token":"…"}`; the token may as well
-/// stand where it may for a WebSocket.
+/// Streams the caller's inbox as server-sent events, for a plain `EventSource` or curl.
+///
+/// The token may stand in the connect command instead.
+#[utoipa::path(
+    get, path = "/connection/uni_sse", tag = "connections", operation_id = "uni_sse",
+    params(UniQuery), security((), ("session" = [])),
+    responses((status = 200, body = String, content_type = "text/event-stream"), ForeignOrigin)
+)]
 pub async fn uni_sse(
     State(app): State<App>,
     headers: HeaderMap,

@@ -70,6 +70,8 @@ impl Shard {
                 return;
             }
             let channels = state.channels.leave_all(key, &mut state.connections);
+            state.blocked.remove(&key.slot);
+            *state.stats.closes.entry(why.code).or_default() += 1;
             (state.connections.remove(key.slot as usize), channels)
         };
         for channel in channels {

@@ -29,8 +29,7 @@ pub type Spare = Vec<Vec<Bytes>>;
 
 impl Pending {
     /// Bytes that are not written yet.
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 

@@ -27,7 +27,7 @@ pub struct Registry {
 }
 
 struct Interest {
-    /// Subscriptions by shard.
+    /// Subscriptions by shard; the last are those of the node itself.
     counts: Box<[u32]>,
     /// Whether the broker has confirmed that it delivers the channel here.
     confirmed: bool,
@@ -63,11 +63,17 @@ impl Registry {
         Self { interests: DashMap::default(), stripes, broker, io, shards }
     }
 
+    /// The number under which the node itself subscribes: it hears of deliveries
+    /// where they arrive, and none is sent to a shard for it.
+    pub fn node(&self) -> usize {
+        self.shards
+    }
+
     /// Counts one subscription of `shard`. Deliveries are sure only once
     /// [`Registry::confirm`] has returned.
     pub fn enter(&self, channel: &ChannelName, shard: usize) {
         let mut interest = self.interests.entry(channel.clone()).or_insert_with(|| Interest {
-            counts: vec![0; self.shards].into(),
+            counts: vec![0; self.shards + 1].into(),
             confirmed: false,
             top: None,
         });
@@ -159,7 +165,8 @@ impl Registry {
     pub fn shards_of(&self, channel: &ChannelName) -> Option<u64> {
         let interest = self.interests.get(channel)?;
         let wanted = |(shard, count): (usize, &u32)| u64::from(*count > 0) << shard;
-        Some(interest.counts.iter().enumerate().map(wanted).fold(0, |set, bit| set | bit))
+        let shards = interest.counts.iter().take(self.shards).enumerate();
+        Some(shards.map(wanted).fold(0, |set, bit| set | bit))
     }
 
     /// The number of channels that the node is subscribed to.

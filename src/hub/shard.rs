@@ -1,11 +1,13 @@
 //! A shard: one thread that owns a part of the connections, alone.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustc_hash::FxHashSet;
 use slab::Slab;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -41,7 +43,7 @@ pub enum Message {
 }
 
 /// What a shard counts, since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardStats {
     /// Connections now.
     pub connections: u64,
@@ -54,6 +56,14 @@ pub struct ShardStats {
     pub dirtied: u64,
     /// Connections closed because they read too slowly.
     pub slow: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+    /// Connections whose socket takes nothing now.
+    pub blocked: u64,
+    /// Bytes that wait for those now.
+    pub queued_bytes: u64,
+    /// Connections that ended, by the code of the end.
+    pub closes: BTreeMap<u16, u64>,
 }
 
 /// The length of a tick of the timing wheel.
@@ -118,6 +128,8 @@ pub struct State {
     pub(super) joined: Joined,
     pub(super) stats: ShardStats,
     pub(super) expired: Vec<Key>,
+    /// The slots of the connections whose socket takes nothing.
+    pub(super) blocked: FxHashSet<u32>,
     next_serial: u32,
 }
 
@@ -125,6 +137,21 @@ impl State {
     /// The connection that `key` names, if it is still there.
     pub(super) fn connection(&mut self, key: Key) -> Option<&mut Connection> {
         self.connections.get_mut(key.slot as usize).filter(|c| c.serial == key.serial)
+    }
+}
+
+impl State {
+    /// What was counted, and how things are now. Looks only at connections that are blocked, for all others have
+    /// been written what waited for them.
+    fn report(&self) -> ShardStats {
+        let blocked = self.blocked.iter().filter_map(|slot| self.connections.get(*slot as usize));
+        ShardStats {
+            connections: self.connections.len() as u64,
+            subscriptions: self.channels.subscriptions(),
+            blocked: self.blocked.len() as u64,
+            queued_bytes: blocked.map(|connection| connection.pending.bytes() as u64).sum(),
+            ..self.stats.clone()
+        }
     }
 }
 
@@ -140,6 +167,7 @@ impl Shard {
             joined: Joined::default(),
             stats: ShardStats::default(),
             expired: Vec::new(),
+            blocked: FxHashSet::default(),
             next_serial: 0,
         };
         Rc::new(Self {
@@ -204,10 +232,8 @@ impl Shard {
             Message::Invalidate(channel) => self.invalidate(&channel),
             Message::Close(owner, why) => self.close_owned(owner, why),
             Message::Report(report) => {
-                let state = self.state.borrow();
-                let connections = state.connections.len() as u64;
                 // Whoever asked may have stopped waiting.
-                let _ = report.send(ShardStats { connections, ..state.stats });
+                let _ = report.send(self.state.borrow().report());
             }
             Message::Stop(_) => {}
         }

@@ -42,6 +42,7 @@ pub enum Joined {
 pub struct Channels {
     table: Slab<Channel>,
     by_name: FxHashMap<ChannelName, u32>,
+    subscriptions: u64,
 }
 
 impl Channels {
@@ -58,7 +59,13 @@ impl Channels {
         connection.memberships.push(Membership { channel: index, place: JOINING });
         let joining = Joining { slot: key.slot, buffer: Vec::new(), overflowed: false };
         self.table[index as usize].joining.push(joining);
+        self.subscriptions += 1;
         true
+    }
+
+    /// How many subscriptions there are, live or not yet.
+    pub fn subscriptions(&self) -> u64 {
+        self.subscriptions
     }
 
     /// Makes a subscriber live, unless too much was published meanwhile.
@@ -155,6 +162,7 @@ impl Channels {
         slot: u32,
         connections: &mut Slab<Connection>,
     ) -> ChannelName {
+        self.subscriptions -= 1;
         let channel = &mut self.table[membership.channel as usize];
         if membership.place == JOINING {
             channel.joining.retain(|joining| joining.slot != slot);

@@ -80,6 +80,7 @@ impl Shard {
             };
             connection.blocked_since = Some(now);
             let outlet = Rc::clone(&connection.outlet);
+            state.blocked.insert(key.slot);
             state.wake_at(key, now + self.ticks.queue_max_age);
             outlet
         };
@@ -87,9 +88,13 @@ impl Shard {
         let waiter = tokio::task::spawn_local(async move {
             let outcome = outlet.writable().await;
             drop(outlet);
-            match shard.state.borrow_mut().connection(key) {
-                Some(connection) => connection.blocked_since = None,
-                None => return,
+            {
+                let state = &mut *shard.state.borrow_mut();
+                match state.connection(key) {
+                    Some(connection) => connection.blocked_since = None,
+                    None => return,
+                }
+                state.blocked.remove(&key.slot);
             }
             match outcome {
                 Ok(()) => shard.flush(key),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::account::{NewUser, Session, SignedIn, TokenHash, User};
+use crate::domain::account::{NewUser, ProfileChange, Session, SignedIn, TokenHash, User};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
@@ -35,6 +35,29 @@ pub trait Accounts: Send + Sync {
 
     /// The account with this number.
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+
+    /// The accounts with these numbers, in no particular order; unknown ones are left out.
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
+
+    /// The accounts with these names (without regard to case), in no particular
+    /// order; unknown ones are left out.
+    async fn users_named(&self, names: &[String]) -> Result<Vec<User>, StoreError>;
+
+    /// Changes what an account says of its owner; `None` if there is no such account.
+    async fn update_profile(
+        &self,
+        user: UserId,
+        change: &ProfileChange,
+        now: Timestamp,
+    ) -> Result<Option<User>, RegisterError>;
+
+    /// Sets the password of an account and ends all its sessions.
+    async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Opens a session.
     async fn open_session(&self, session: &Session) -> Result<(), StoreError>;

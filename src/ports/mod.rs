@@ -1,15 +1,23 @@
 //! What Carillon needs from the world, one trait a file. The documentation of a
 //! port states guarantees; the contract tests hold every adapter to them.
 
+pub mod account_control;
 pub mod accounts;
 pub mod analytics;
 pub mod broker;
 pub mod clock;
+pub mod comments;
 pub mod content;
 pub mod entropy;
 pub mod event_log;
+pub mod failpoint;
 pub mod idempotency;
+pub mod inbox;
+pub mod marks;
 pub mod presence;
+pub mod present;
+pub mod rate_limits;
+pub mod trending;
 
 use crate::domain::problem::{Problem, ProblemKind};
 

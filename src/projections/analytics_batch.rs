@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::domain::event::LoggedEvent;
 use crate::domain::ids::Incarnation;
+use crate::metrics::ProjectionMetrics;
 use crate::ports::StoreError;
 use crate::ports::analytics::Analytics;
 use crate::ports::event_log::{EventLog, LogCursor};
@@ -22,6 +23,8 @@ pub struct Projection {
     pub analytics: Arc<dyn Analytics>,
     /// The most events in one batch.
     pub batch_max: usize,
+    /// What is counted.
+    pub metrics: ProjectionMetrics,
 }
 
 impl Projection {
@@ -74,11 +77,12 @@ impl Projection {
             let Some(last) = part.last() else { continue };
             let cursor = LogCursor { incarnation: last.incarnation, seq: last.seq };
             match self.analytics.project(part, cursor).await {
-                Ok(()) => {}
+                Ok(()) => self.metrics.projected(part.len()),
                 Err(error @ StoreError::Unavailable { .. }) => return Err(error),
                 Err(error) if part.len() == 1 => {
                     tracing::error!(%error, event = %last.event.id, "an event was set aside");
                     self.analytics.set_aside(last, &error.to_string()).await?;
+                    self.metrics.set_aside();
                 }
                 Err(_) => {
                     let (front, back) = part.split_at(part.len() / 2);

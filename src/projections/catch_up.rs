@@ -11,7 +11,7 @@ use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::content::Content;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
-use crate::relay::outbound::Publisher;
+use crate::relay::publisher::Publisher;
 
 /// Events read from the log, or from documents, at once.
 const BATCH_MAX: usize = 512;

@@ -3,6 +3,7 @@
 
 pub mod analytics_batch;
 pub mod catch_up;
+pub mod trending;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::analytics_batch::Projection;
 use super::catch_up::{CatchUp, ContentSweep};
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{at, cursor, event_id, incarnation, logged, post, posted};
+use crate::adapters::contract::{absent, at, cursor, event_id, incarnation, logged, post, posted};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::adapters::sqlite::{Database, Schema, SqliteContent};
@@ -24,7 +24,6 @@ use crate::ports::analytics::Analytics;
 use crate::ports::broker::Broker;
 use crate::ports::content::Content;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
-use crate::relay::outbound::Publisher;
 
 /// Takes events, but for those that are poison, and is away when it is told.
 #[derive(Default)]
@@ -108,7 +107,8 @@ async fn append(log: &ModelLog, run: u8, numbers: std::ops::RangeInclusive<u16>)
 }
 
 fn projection(log: &Arc<ModelLog>, analytics: &Arc<PickyAnalytics>) -> Projection {
-    Projection { log: log.clone(), analytics: analytics.clone(), batch_max: 8 }
+    let (log, analytics, metrics) = (log.clone(), analytics.clone(), Default::default());
+    Projection { log, analytics, batch_max: 8, metrics }
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn a_store_that_is_away_has_nothing_set_aside_and_goes_on_where_it_was() {
 async fn broker(log: &Arc<ModelLog>) -> (Arc<dyn Broker>, mpsc::Receiver<Delivery>) {
     let (sink, deliveries) = mpsc::channel(64);
     let clock = Arc::new(ManualClock::at(at(1_000)));
-    let broker = MemoryBroker::new(log.clone(), clock, sink).await.unwrap();
+    let broker = MemoryBroker::new(log.clone(), absent::present(), clock, sink).await.unwrap();
     broker.subscribe(&ChannelName::feed()).await.unwrap();
     (Arc::new(broker), deliveries)
 }
@@ -160,7 +160,7 @@ fn catch_up(log: &Arc<ModelLog>, broker: Arc<dyn Broker>, to: &Arc<PickyAnalytic
     CatchUp {
         log: log.clone(),
         ledger: log.clone(),
-        publisher: Arc::new(Publisher::new(broker, namespaces)),
+        publisher: Arc::new(absent::publisher(broker, namespaces)),
         projection: projection(log, to),
     }
 }
@@ -220,7 +220,7 @@ async fn an_event_that_only_its_document_has_is_committed_once() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(Schema::Log.file_name());
     let db = Database::open(&path, Schema::Log, true).await.unwrap();
-    let content = Arc::new(SqliteContent::new(db, true));
+    let content = Arc::new(SqliteContent::new(db, true, Arc::new(ManualClock::at(at(0)))));
     let log = log_of(1, 1..=1).await;
     let events: Vec<_> = (1..=4).map(|n: u8| posted(u16::from(n) * 1_000, &post(n))).collect();
     for (n, event) in (1..).zip(&events) {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::announcement;
 use crate::domain::channel::ChannelName;
 use crate::domain::namespace::ChannelOptions;
 use crate::domain::publication::{Epoch, Publication, StreamPosition};
 use crate::ports::StoreError;
 use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Retention};
 use crate::ports::event_log::{RelayLedger, RelayedEvent};
+use crate::ports::present::PresentReader;
 
 /// Between looks at a record that another part of the node is about to write.
 const RECORD_POLL: Duration = Duration::from_millis(50);
@@ -76,6 +76,8 @@ pub struct Recovery {
     pub broker: Arc<dyn Broker>,
     /// Remembers where everything else was.
     pub ledger: Arc<dyn RelayLedger>,
+    /// What is rebuilt from the log tells of the present.
+    pub present: PresentReader,
     /// The bounds of a page.
     pub limit: PageLimit,
 }
@@ -125,6 +127,27 @@ impl Recovery {
         Ok(page.map(|page| page.cut_to(self.limit, seeded_through)))
     }
 
+    /// The latest publication, with which a subscriber knows all; without it if `since` says that
+    /// the subscriber has it. `None` if the history holds none.
+    pub async fn latest(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+        since: Option<&Since>,
+    ) -> Result<Option<RecoveredPage>, StoreError> {
+        let query = HistoryQuery { since: None, limit: 1, reverse: true };
+        let HistoryPage { top, mut publications, .. } =
+            self.broker.history(channel, retention, &query).await?;
+        if publications.is_empty() {
+            return Ok(None);
+        }
+        let has = |since: &Since| since.epoch == top.epoch.as_str() && since.offset == top.offset;
+        if since.is_some_and(has) {
+            publications.clear();
+        }
+        Ok(Some(RecoveredPage { position: top, publications, rest: Rest::Nothing }))
+    }
+
     async fn in_epoch(
         &self,
         channel: &ChannelName,
@@ -147,8 +170,9 @@ impl Recovery {
             }
             let position = StreamPosition { epoch: top.epoch.clone(), offset: since };
             let recorded = self.ledger.relayed_after(channel, &position, limit).await?;
-            let publications = without_gap(&recorded, &position);
-            if !publications.is_empty() {
+            let recorded = without_gap(&recorded, &position);
+            if !recorded.is_empty() {
+                let publications = self.rebuilt(channel, recorded, true).await?;
                 return Ok(Some(RecoveredPage::within(top, since, publications)));
             }
             // Pushed out of the history already, but not recorded yet.
@@ -170,7 +194,7 @@ impl Recovery {
         let current = self.history(channel, retention, None, 0).await?;
         let is_older = |relayed: &RelayedEvent| relayed.position.epoch < current.top.epoch;
         let (older, recorded) = recorded.split_at(recorded.partition_point(is_older));
-        let mut publications: Vec<_> = older.iter().map(without_offset).collect();
+        let mut publications = self.rebuilt(channel, older, false).await?;
         let fitting = self.limit.fitting(&publications);
         if let Some(last) =
             older[..fitting].last().filter(|_| fitting < older.len() || fitting == limit)
@@ -186,11 +210,28 @@ impl Recovery {
             page.publications
         } else {
             let start = StreamPosition { epoch: page.top.epoch.clone(), offset: start };
-            without_gap(recorded, &start).into_iter().take(room).collect()
+            let fresh = without_gap(recorded, &start);
+            self.rebuilt(channel, &fresh[..fresh.len().min(room)], true).await?
         };
         let within = RecoveredPage::within(page.top, start, fresh);
         publications.extend(within.publications);
         Ok(RecoveredPage { publications, ..within })
+    }
+
+    /// The publications that told of events; of an earlier epoch they carry no offset.
+    async fn rebuilt(
+        &self,
+        channel: &ChannelName,
+        relayed: &[RelayedEvent],
+        with_offsets: bool,
+    ) -> Result<Vec<Publication>, StoreError> {
+        let bodies = self.present.bodies(channel, relayed).await?;
+        let publication = |(relayed, body): (&RelayedEvent, _)| Publication {
+            offset: if with_offsets { relayed.position.offset } else { 0 },
+            event: Some(relayed.event.id),
+            body,
+        };
+        Ok(relayed.iter().zip(bodies).map(publication).collect())
     }
 
     async fn history(
@@ -238,29 +279,13 @@ impl RecoveredPage {
 /// The relays that follow `since`, up to the first that is missing. The hub
 /// relays from several places, and each records on its own: a relay may be
 /// recorded before one that has a lower offset.
-fn without_gap(recorded: &[RelayedEvent], since: &StreamPosition) -> Vec<Publication> {
-    let follows = |relayed: &&RelayedEvent| relayed.position > *since;
-    let offsets = since.offset + 1..;
-    let in_order = recorded.iter().filter(follows).zip(offsets);
-    in_order
-        .map_while(|(relayed, offset)| {
-            (relayed.position.epoch == since.epoch && relayed.position.offset == offset)
-                .then(|| with_offset(relayed))
-        })
-        .collect()
-}
-
-fn with_offset(relayed: &RelayedEvent) -> Publication {
-    let body = announcement::body_of(&relayed.event);
-    Publication { offset: relayed.position.offset, event: Some(relayed.event.id), body }
-}
-
-fn without_offset(relayed: &RelayedEvent) -> Publication {
-    Publication {
-        offset: 0,
-        event: Some(relayed.event.id),
-        body: announcement::body_of(&relayed.event),
-    }
+fn without_gap<'a>(recorded: &'a [RelayedEvent], since: &StreamPosition) -> &'a [RelayedEvent] {
+    let recorded = &recorded[recorded.partition_point(|relayed| relayed.position <= *since)..];
+    let follows = |(relayed, offset): &(&RelayedEvent, u64)| {
+        relayed.position.epoch == since.epoch && relayed.position.offset == *offset
+    };
+    let length = recorded.iter().zip(since.offset + 1..).take_while(follows).count();
+    &recorded[..length]
 }
 
 #[cfg(test)]

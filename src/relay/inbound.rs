@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::follow_index::FollowIndex;
 use crate::domain::namespace::Namespaces;
 use crate::domain::publication::Delivery;
 use crate::hub::{Arrival, Hub};
@@ -15,21 +16,25 @@ pub struct Inbound {
     hub: Arc<Hub>,
     broker: Arc<dyn Broker>,
     namespaces: Arc<Namespaces>,
+    follows: Arc<FollowIndex>,
 }
 
 impl Inbound {
     /// An inbound relay that serves `hub`.
-    pub fn new(hub: Arc<Hub>, broker: Arc<dyn Broker>, namespaces: Arc<Namespaces>) -> Self {
-        Self { hub, broker, namespaces }
+    pub fn new(
+        hub: Arc<Hub>,
+        broker: Arc<dyn Broker>,
+        namespaces: Arc<Namespaces>,
+        follows: Arc<FollowIndex>,
+    ) -> Self {
+        Self { hub, broker, namespaces, follows }
     }
 
     /// Serves until the broker is gone.
     pub async fn run(self, mut deliveries: mpsc::Receiver<Delivery>) {
         while let Some(delivery) = deliveries.recv().await {
             match self.hub.registry().observe(&delivery) {
-                Arrival::Next => {
-                    self.hub.deliver(delivery).await;
-                }
+                Arrival::Next => self.hand_over(delivery).await,
                 Arrival::Gap(since) => self.fill(since, delivery).await,
                 Arrival::NewEpoch => self.hub.invalidate(&delivery.channel).await,
                 Arrival::Repeat | Arrival::Unwanted => {}
@@ -62,8 +67,13 @@ impl Inbound {
         }
         for publication in page.publications {
             let (channel, epoch) = (delivery.channel.clone(), delivery.epoch.clone());
-            self.hub.deliver(Delivery { channel, epoch, publication }).await;
+            self.hand_over(Delivery { channel, epoch, publication }).await;
         }
+        self.hand_over(delivery).await;
+    }
+
+    async fn hand_over(&self, delivery: Delivery) {
+        self.follows.hear(&delivery).await;
         self.hub.deliver(delivery).await;
     }
 }

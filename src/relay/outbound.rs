@@ -6,22 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::publisher::{Positions, Publisher};
 use super::recorder::Relayed;
-use crate::domain::announcement;
-use crate::domain::event::{Event, LoggedEvent};
+use crate::domain::event::LoggedEvent;
 use crate::domain::ids::Incarnation;
-use crate::domain::namespace::Namespaces;
-use crate::domain::publication::StreamPosition;
-use crate::ports::StoreError;
-use crate::ports::broker::{Broker, Outgoing, Retention};
-use crate::ports::event_log::{EventLog, LogCursor, RelayRecord};
+use crate::metrics::RelayMetrics;
+use crate::ports::clock::Clock;
+use crate::ports::event_log::{EventLog, LogCursor};
 
 /// Between attempts while the broker does not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-
-/// Where an event was published, channel by channel in the order of
-/// [`announcement::channels_of`]; `None` for a channel without history.
-pub type Positions = Vec<Option<StreamPosition>>;
 
 /// A committed event on its way, and who waits for it.
 pub struct Relaying {
@@ -54,58 +48,6 @@ impl Outbound {
     }
 }
 
-/// Applies events to the broker.
-pub struct Publisher {
-    broker: Arc<dyn Broker>,
-    namespaces: Arc<Namespaces>,
-}
-
-impl Publisher {
-    /// A publisher to `broker`.
-    pub fn new(broker: Arc<dyn Broker>, namespaces: Arc<Namespaces>) -> Self {
-        Self { broker, namespaces }
-    }
-
-    /// Publishes events in order; returns where, and what is to be recorded of it.
-    pub async fn publish<'a>(
-        &self,
-        events: impl IntoIterator<Item = &'a Event>,
-    ) -> Result<(Vec<Positions>, Vec<RelayRecord>), StoreError> {
-        let mut batch = Vec::new();
-        let mut counts = Vec::new();
-        for event in events {
-            let channels = announcement::channels_of(event);
-            counts.push(channels.len());
-            if channels.is_empty() {
-                continue;
-            }
-            let body = announcement::body_of(event);
-            batch.extend(channels.into_iter().map(|channel| {
-                let retention = self.namespaces.options(&channel).and_then(Retention::of);
-                Outgoing { channel, event: Some(event.id), body: Arc::clone(&body), retention }
-            }));
-        }
-        let mut places = self.broker.publish(&batch).await?.into_iter();
-        let positions: Vec<Positions> =
-            counts.into_iter().map(|count| places.by_ref().take(count).collect()).collect();
-        let records = batch.iter().zip(positions.iter().flatten());
-        let records =
-            records.filter_map(|(outgoing, position)| self.record(outgoing, position.as_ref()?));
-        let records = records.collect();
-        Ok((positions, records))
-    }
-
-    fn record(&self, outgoing: &Outgoing, position: &StreamPosition) -> Option<RelayRecord> {
-        let options = self.namespaces.options(&outgoing.channel)?;
-        let (channel, position) = (outgoing.channel.clone(), position.clone());
-        options.recovers_from_log().then_some(RelayRecord {
-            channel,
-            position,
-            event: outgoing.event?,
-        })
-    }
-}
-
 /// The relay of one incarnation.
 pub struct OutboundRelay {
     publisher: Arc<Publisher>,
@@ -118,6 +60,8 @@ pub struct OutboundRelay {
     batch_max: usize,
     /// The number of the last event that the broker has.
     relayed: u64,
+    /// What counts, and by which clock.
+    measured: Option<(RelayMetrics, Arc<dyn Clock>)>,
 }
 
 impl OutboundRelay {
@@ -147,8 +91,14 @@ impl OutboundRelay {
             behind,
             batch_max,
             relayed: 0,
+            measured: None,
         };
         (entrance, relay)
+    }
+
+    /// Counts what it does; how old events are is told by `clock`.
+    pub fn measured(self, metrics: RelayMetrics, clock: Arc<dyn Clock>) -> Self {
+        Self { measured: Some((metrics, clock)), ..self }
     }
 
     /// Relays until the entrance is gone and everything committed is with the broker.
@@ -205,6 +155,9 @@ impl OutboundRelay {
                         return;
                     }
                     self.relay(events[..end].iter()).await;
+                    if let Some((metrics, _)) = &self.measured {
+                        metrics.reread(end);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not read the log for the relay; trying again");
@@ -231,6 +184,9 @@ impl OutboundRelay {
             }
         };
         self.relayed = last.seq;
+        if let Some((metrics, clock)) = &self.measured {
+            metrics.relayed(positions.len(), clock.now().since(last.event.time));
+        }
         let cursor = LogCursor { incarnation: self.incarnation, seq: last.seq };
         // The recorder outlives the relay.
         let _ = self.recorder.send(Relayed { records, cursor }).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::domain::namespace::{ChannelOptions, HistoryRecovery, Namespaces};
+use crate::domain::namespace::{ChannelOptions, HistoryRecovery, Namespaces, RecoveryMode};
 
 use super::values::duration;
 
@@ -39,6 +39,7 @@ pub struct ChannelSettings {
     #[serde(deserialize_with = "duration")]
     pub history_ttl: Duration,
     pub force_recovery: bool,
+    pub force_recovery_mode: ModeSetting,
     pub force_positioning: bool,
     pub allow_subscribe_for_client: bool,
     pub allow_subscribe_for_anonymous: bool,
@@ -66,6 +67,16 @@ pub enum RecoverySetting {
     Log,
 }
 
+/// What a subscriber that was away is brought up to date with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeSetting {
+    /// [`RecoveryMode::Stream`].
+    Stream,
+    /// [`RecoveryMode::Cache`].
+    Cache,
+}
+
 impl Channel {
     /// All namespaces of the node, the built-in ones included.
     pub fn to_namespaces(&self) -> Namespaces {
@@ -85,6 +96,10 @@ impl ChannelSettings {
             history_size: self.history_size,
             history_ttl: self.history_ttl,
             force_recovery: self.force_recovery,
+            force_recovery_mode: match self.force_recovery_mode {
+                ModeSetting::Stream => RecoveryMode::Stream,
+                ModeSetting::Cache => RecoveryMode::Cache,
+            },
             force_positioning: self.force_positioning,
             allow_subscribe_for_client: self.allow_subscribe_for_client,
             allow_subscribe_for_anonymous: self.allow_subscribe_for_anonymous,

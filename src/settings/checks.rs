@@ -3,7 +3,7 @@
 use crate::domain::namespace::BUILT_IN_NAMESPACES;
 
 use super::Settings;
-use super::channels::{ChannelSettings, NamespaceSettings, RecoverySetting};
+use super::channels::{ChannelSettings, ModeSetting, NamespaceSettings, RecoverySetting};
 use super::fault::{Fault, overlap};
 
 /// All contradictions in `settings`, except where `known` already has a fault: there
@@ -103,6 +103,11 @@ impl Checks<'_> {
             &[&key("force_recovery"), &size, &ttl],
             !(options.force_recovery && no_history),
             "needs a history: set history_size and history_ttl",
+        );
+        self.require(
+            &[&key("force_recovery_mode"), &size, &ttl],
+            options.force_recovery_mode != ModeSetting::Cache || !no_history,
+            "\"cache\" needs a history: set history_size and history_ttl",
         );
         let from_log = options.history_recovery == RecoverySetting::Log;
         let recovery = key("history_recovery");

@@ -7,11 +7,17 @@ use serde_json::{Number, Value};
 use super::values::{self, StoreUrl};
 
 /// Whole numbers that may be other than from 1 to [`GREATEST`].
-const RANGES: [(&str, u64, u64); 4] = [
+const RANGES: [(&str, u64, u64); 10] = [
     ("http_server.port", 0, 65_535),
     ("accounts.hash_concurrency", 0, 1_024),
     ("hub.shards", 0, 1_024),
     ("channel.without_namespace.history_size", 0, GREATEST),
+    ("trending.list_size", 1, 200),
+    ("trending.weights.view", 0, 1_000_000),
+    ("trending.weights.like", 0, 1_000_000),
+    ("trending.weights.comment", 0, 1_000_000),
+    ("trending.weights.share", 0, 1_000_000),
+    ("trending.weights.bookmark", 0, 1_000_000),
 ];
 
 /// No number needs to be greater, and every type in the settings but the port's can hold it.
@@ -34,10 +40,11 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3_600);
 
 /// Texts that must be one of a few.
-const CHOICES: [(&str, &[&str]); 3] = [
+const CHOICES: [(&str, &[&str]); 4] = [
     ("log.level", &["trace", "debug", "info", "warn", "error", "off"]),
     ("log.format", &["pretty", "json"]),
     ("channel.without_namespace.history_recovery", &["window", "log"]),
+    ("channel.without_namespace.force_recovery_mode", &["stream", "cache"]),
 ];
 
 /// What kind of value this is, in words.
@@ -87,6 +94,9 @@ pub(super) fn check_text(key: &str, default: &str, text: &str) -> Result<(), Str
         "http_api.key" if !text.is_empty() && !text.bytes().all(|b| b.is_ascii_graphic()) => {
             Err("must be of visible ASCII characters, for it is sent in a header".to_owned())
         }
+        "limits.client_ip_header" if !text.bytes().all(is_in_header_name) => {
+            Err(format!("must be the name of a header such as \"X-Real-IP\", not {text:?}"))
+        }
         "client.allowed_origins[]" => check_origin(text),
         "realtime.url" => match StoreUrl::parse(text)? {
             StoreUrl::Embedded | StoreUrl::Memory => Ok(()),
@@ -114,6 +124,11 @@ fn check_duration(key: &str, text: &str) -> Result<(), String> {
     } else {
         Ok(())
     }
+}
+
+/// What names of headers are made of in practice; RFC 9110 permits some more punctuation.
+fn is_in_header_name(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')
 }
 
 /// An origin is what browsers send: a scheme and a host, without a path.

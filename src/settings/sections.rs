@@ -1,5 +1,6 @@
 //! The sections of the settings; `config.default.toml` says what each field means in full.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +58,9 @@ pub struct Accounts {
     /// How long a connection ticket is good for.
     #[serde(deserialize_with = "duration")]
     pub ticket_ttl: Duration,
+    /// How often to look for account changes made elsewhere.
+    #[serde(deserialize_with = "duration")]
+    pub changes_interval: Duration,
     /// How many passwords are hashed at once; 0: cores - 1, at least one.
     pub hash_concurrency: usize,
     /// How long a login waits for its turn to hash; may be zero.
@@ -108,6 +112,35 @@ pub struct Analytics {
     /// How often to look for new events.
     #[serde(deserialize_with = "duration")]
     pub interval: Duration,
+}
+
+/// The trending lists.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trending {
+    /// How often a list may be published.
+    #[serde(deserialize_with = "duration")]
+    pub interval: Duration,
+    /// How many posts a published list shows.
+    pub list_size: usize,
+    /// What interactions add to a score.
+    pub weights: TrendingWeights,
+}
+
+/// What one interaction of each kind adds to a score.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrendingWeights {
+    /// A view.
+    pub view: u32,
+    /// A like.
+    pub like: u32,
+    /// A comment.
+    pub comment: u32,
+    /// A share.
+    pub share: u32,
+    /// A bookmark.
+    pub bookmark: u32,
 }
 
 /// What carries publications between nodes.
@@ -216,6 +249,34 @@ pub struct HttpApi {
     pub key: Secret,
     /// Development: it wants no key.
     pub insecure: bool,
+}
+
+/// How often things may be done.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Whether anything is limited.
+    pub enabled: bool,
+    /// Registrations, by address.
+    pub registrations_per_minute: NonZeroU32,
+    /// Logins, by address.
+    pub logins_per_minute: NonZeroU32,
+    /// The header in which a proxy names the caller's address; empty: there is no proxy.
+    pub client_ip_header: String,
+    /// Writes, by account.
+    pub writes_per_minute: WritesPerMinute,
+}
+
+/// How many writes an account may do in a minute, by its plan.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WritesPerMinute {
+    /// With the plan free.
+    pub free: NonZeroU32,
+    /// With the plan pro.
+    pub pro: NonZeroU32,
+    /// With the plan enterprise.
+    pub enterprise: NonZeroU32,
 }
 
 /// The log messages on stderr.

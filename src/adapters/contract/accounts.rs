@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::domain::account::{NewUser, Plan, Role, Session, TokenHash, User};
+use crate::domain::account::{NewUser, Plan, ProfileChange, Role, Session, TokenHash, User};
 use crate::domain::ids::UserId;
 use crate::ports::accounts::{Accounts, RegisterError};
 
@@ -25,6 +25,10 @@ macro_rules! accounts_contract {
                 a_ticket_stands_for_its_session_once,
                 a_ticket_is_worth_no_more_than_its_session,
                 of_racing_redemptions_exactly_one_gets_the_session,
+                accounts_are_found_by_lists_of_numbers_and_of_names,
+                a_profile_changes_where_something_is_given,
+                an_address_of_another_account_is_refused_and_changes_nothing,
+                a_new_password_ends_all_sessions_of_its_account_only,
             ]
         );
     };
@@ -33,7 +37,7 @@ pub(crate) use accounts_contract;
 
 type Factory = Subject<dyn Accounts>;
 
-fn new_user(email: &str, username: &str) -> NewUser {
+pub(super) fn new_user(email: &str, username: &str) -> NewUser {
     NewUser {
         email: email.into(),
         username: username.into(),
@@ -44,12 +48,12 @@ fn new_user(email: &str, username: &str) -> NewUser {
     }
 }
 
-async fn ada(accounts: &dyn Accounts) -> User {
+pub(super) async fn ada(accounts: &dyn Accounts) -> User {
     let ada = new_user("ada@example.org", "Ada");
     accounts.register(&ada).await.unwrap()
 }
 
-fn session(user: UserId, n: u8) -> Session {
+pub(super) fn session(user: UserId, n: u8) -> Session {
     Session {
         token: TokenHash([n; 32]),
         user,
@@ -245,4 +249,97 @@ pub async fn of_racing_redemptions_exactly_one_gets_the_session(
     });
     let taken = attempts.await;
     assert_eq!(taken.iter().flatten().count(), 1);
+}
+
+pub async fn accounts_are_found_by_lists_of_numbers_and_of_names(
+    factory: impl AsyncFnOnce() -> Factory,
+) {
+    let Subject { port, keep: _keep } = factory().await;
+    let ada = ada(&*port).await;
+    let orjan = port.register(&new_user("b@example.org", "Örjan")).await.unwrap();
+    let sorted = |mut users: Vec<User>| {
+        users.sort_by_key(|user| user.id.0);
+        users
+    };
+    let both = vec![ada.clone(), orjan.clone()];
+    let unknown = UserId(orjan.id.0 + 1);
+    let found = port.users(&[orjan.id, unknown, ada.id, ada.id]).await.unwrap();
+    assert_eq!(sorted(found), both);
+    assert_eq!(port.users(&[]).await.unwrap(), []);
+    let names = ["öRJAN", "aDA", "ada", "nobody", "\"; --"].map(str::to_owned);
+    assert_eq!(sorted(port.users_named(&names).await.unwrap()), both);
+    // A name is no address.
+    let names = ["ada@example.org".to_owned()];
+    assert_eq!(port.users_named(&names).await.unwrap(), []);
+    assert_eq!(port.users_named(&[]).await.unwrap(), []);
+}
+
+pub async fn a_profile_changes_where_something_is_given(factory: impl AsyncFnOnce() -> Factory) {
+    let Subject { port, keep: _keep } = factory().await;
+    let ada = ada(&*port).await;
+    let change = ProfileChange { last_name: Some("Byron".into()), ..ProfileChange::default() };
+    let updated = port.update_profile(ada.id, &change, at(9)).await.unwrap().unwrap();
+    assert_eq!(updated, User { last_name: "Byron".into(), ..ada.clone() });
+    let change = ProfileChange {
+        email: Some("COUNTESS@example.org".into()),
+        first_name: Some(String::new()),
+        last_name: Some("Lovelace".into()),
+    };
+    let updated = port.update_profile(ada.id, &change, at(10)).await.unwrap().unwrap();
+    let expected = User {
+        email: "countess@example.org".into(),
+        first_name: String::new(),
+        last_name: "Lovelace".into(),
+        ..ada.clone()
+    };
+    assert_eq!(updated, expected);
+    assert_eq!(port.user(ada.id).await.unwrap(), Some(expected));
+    assert!(port.credentials("countess@example.org").await.unwrap().is_some());
+    assert!(port.credentials("ada@example.org").await.unwrap().is_none());
+    // The former address is free, and one's own is no conflict.
+    port.register(&new_user("ada@example.org", "other")).await.unwrap();
+    assert!(port.update_profile(ada.id, &change, at(11)).await.unwrap().is_some());
+    let nobody = UserId(ada.id.0 + 100);
+    assert!(port.update_profile(nobody, &change, at(12)).await.unwrap().is_none());
+}
+
+pub async fn an_address_of_another_account_is_refused_and_changes_nothing(
+    factory: impl AsyncFnOnce() -> Factory,
+) {
+    let Subject { port, keep: _keep } = factory().await;
+    let ada = ada(&*port).await;
+    port.register(&new_user("bob@example.org", "bob")).await.unwrap();
+    let change = ProfileChange {
+        email: Some("BOB@example.org".into()),
+        first_name: Some("Not".into()),
+        last_name: None,
+    };
+    let refused = port.update_profile(ada.id, &change, at(9)).await;
+    assert!(matches!(refused, Err(RegisterError::EmailTaken)));
+    assert_eq!(port.user(ada.id).await.unwrap(), Some(ada));
+}
+
+pub async fn a_new_password_ends_all_sessions_of_its_account_only(
+    factory: impl AsyncFnOnce() -> Factory,
+) {
+    let Subject { port, keep: _keep } = factory().await;
+    let ada = ada(&*port).await;
+    let bob = port.register(&new_user("bob@example.org", "bob")).await.unwrap().id;
+    for (n, owner) in [(1, ada.id), (2, ada.id), (3, bob)] {
+        port.open_session(&session(owner, n)).await.unwrap();
+    }
+    let (ticket, token) = (TokenHash([11; 32]), TokenHash([1; 32]));
+    port.issue_ticket(&ticket, &token, at(500)).await.unwrap();
+    port.set_password(ada.id, "$argon2id$new", at(1)).await.unwrap();
+    let found = port.credentials("Ada").await.unwrap();
+    assert_eq!(found, Some((ada, "$argon2id$new".to_owned())));
+    for n in [1, 2] {
+        let ended = port.session(&TokenHash([n; 32]), at(2)).await.unwrap();
+        assert!(ended.is_none(), "session {n}");
+    }
+    assert!(port.redeem_ticket(&ticket, at(2)).await.unwrap().is_none());
+    assert!(port.session(&TokenHash([3; 32]), at(2)).await.unwrap().is_some());
+    assert_eq!(port.credentials("bob").await.unwrap().unwrap().1, "$argon2id$of-bob");
+    // Nobody's password can be set without effect.
+    port.set_password(UserId(bob.0 + 100), "$argon2id$x", at(3)).await.unwrap();
 }

@@ -1,9 +1,17 @@
 //! What adapters of [`Analytics`] are held to.
 
-use crate::domain::event::LoggedEvent;
+use crate::domain::comment::Comment;
+use crate::domain::event::{
+    CommentChange, Event, Fact, Follow, InboxRead, LoggedEvent, PostChange, PostMark,
+};
+use crate::domain::ids::{CommentId, UserId};
+use crate::domain::post::{Author, Post};
 use crate::ports::analytics::Analytics;
 
-use super::{Subject, cursor, incarnation, logged, post, posted, publication, race};
+use super::{
+    Subject, actor, at, cursor, event_id, incarnation, logged, post, post_id, posted, publication,
+    race,
+};
 
 /// Makes a test of each promise.
 macro_rules! analytics_contract {
@@ -17,11 +25,64 @@ macro_rules! analytics_contract {
                 a_cursor_never_moves_back,
                 what_is_set_aside_is_passed_and_counts_as_dealt_with,
                 racing_projections_count_each_event_once,
+                every_kind_of_event_is_counted,
             ]
         );
     };
 }
 pub(crate) use analytics_contract;
+
+/// What user 42 did, `n` milliseconds after the beginning.
+pub(crate) fn did(n: u16, fact: Fact) -> Event {
+    Event { id: event_id(n), actor: Some(actor()), time: at(i64::from(n)), fact }
+}
+
+/// A post that was changed or removed.
+pub(crate) fn changed(post: Post) -> Box<PostChange> {
+    Box::new(PostChange { post, former_tags: vec!["old".into()] })
+}
+
+/// A comment by user 43.
+pub(crate) fn commented(n: u8) -> Box<CommentChange> {
+    let author = Author { id: UserId(43), username: "bob".into(), display_name: "Bob".into() };
+    let comment = Comment {
+        id: CommentId::from_parts(at(0), u32::from(n), [n; 3]),
+        post_id: post_id(1),
+        parent_id: None,
+        author,
+        content: "It's \"good\"".into(),
+        created_at: at(i64::from(n)),
+        edited: false,
+    };
+    Box::new(CommentChange { comment, notify: Vec::new() })
+}
+
+/// One event of each kind but those in [`three`], in the order in which they could have happened.
+pub(crate) fn one_of_each() -> Vec<Event> {
+    let mark = PostMark { post_id: post_id(1), post_author: UserId(42), since: None };
+    let taken_back = PostMark { since: Some(at(1)), ..mark };
+    let follow = Follow { user: UserId(43) };
+    let mut draft = post(2);
+    draft.status = crate::domain::post::PostStatus::Draft;
+    let facts = [
+        Fact::PostDrafted(Box::new(draft)),
+        Fact::PostUpdated(changed(Post { version: 2, ..post(1) })),
+        Fact::PostLiked(mark),
+        Fact::PostUnliked(taken_back),
+        Fact::PostBookmarked(mark),
+        Fact::PostUnbookmarked(taken_back),
+        Fact::PostShared(mark),
+        Fact::PostViewed(mark),
+        Fact::PostCommented(commented(1)),
+        Fact::CommentEdited(commented(1)),
+        Fact::CommentRemoved(commented(1)),
+        Fact::UserFollowed(follow),
+        Fact::UserUnfollowed(follow),
+        Fact::NotificationRead(InboxRead { ids: vec![event_id(1)], through: Some(at(9)) }),
+        Fact::PostRemoved(changed(Post { version: 3, ..post(1) })),
+    ];
+    (10..).zip(facts).map(|(n, fact)| did(n, fact)).collect()
+}
 
 type Factory = Subject<dyn Analytics>;
 
@@ -98,4 +159,20 @@ pub async fn racing_projections_count_each_event_once(factory: impl AsyncFnOnce(
     }
     assert_eq!(port.totals().await.unwrap(), totals(2, 1));
     assert_eq!(port.projected(incarnation(1)).await.unwrap(), 3);
+}
+
+pub async fn every_kind_of_event_is_counted(factory: impl AsyncFnOnce() -> Factory) {
+    let Subject { port, keep: _keep } = factory().await;
+    let events = one_of_each();
+    let batch: Vec<_> = (4..).zip(&events).map(|(n, event)| logged(1, n, event.clone())).collect();
+    let top = 3 + batch.len() as u64;
+    port.project(&three(), cursor(1, 3)).await.unwrap();
+    for _ in 0..2 {
+        port.project(&batch, cursor(1, top)).await.unwrap();
+    }
+    let mut expected = totals(2, 1);
+    expected.extend(events.iter().map(|event| (event.fact.kind().to_owned(), 1)));
+    expected.sort_unstable();
+    assert_eq!(port.totals().await.unwrap(), expected);
+    assert_eq!(port.projected(incarnation(1)).await.unwrap(), top);
 }

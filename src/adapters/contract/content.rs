@@ -1,10 +1,12 @@
 //! What adapters of [`Content`] are held to.
 
-use crate::domain::ids::{EventId, PostId, UserId};
-use crate::domain::post::{Post, PostStatus};
-use crate::ports::content::{Content, CreatePostError, PostFilter};
+use crate::domain::ids::{EventId, UserId};
+use crate::domain::mark::Mark;
+use crate::domain::post::{Post, PostCounts, PostStatus};
+use crate::ports::content::{CreatePostError, Kept, PostFilter};
 
-use super::{Subject, event_id, post, post_id, posted, race};
+use super::community::{Community, changed, comment, key, post_by};
+use super::{at, event_id, post, post_id, posted, race};
 
 /// Makes a test of each promise.
 macro_rules! content_contract {
@@ -17,18 +19,21 @@ macro_rules! content_contract {
                 creating_again_returns_what_is_stored,
                 a_taken_slug_writes_nothing,
                 of_racing_creations_one_is_stored,
-                lists_are_filtered_and_newest_first,
-                embedded_events_come_by_id_between_two_others,
+                counts_that_a_post_carries_are_not_believed,
+                a_post_is_replaced_only_if_its_last_event_is_expected,
+                a_replaced_post_keeps_what_never_changes,
+                of_racing_replacements_one_is_stored,
+                a_removed_post_is_kept_and_shown_nowhere,
+                posts_are_found_by_slug_and_by_id,
+                embedded_events_of_all_documents_come_by_id,
             ]
         );
     };
 }
 pub(crate) use content_contract;
 
-type Factory = Subject<dyn Content>;
-
-pub async fn a_created_post_is_read_back_as_it_was(factory: impl AsyncFnOnce() -> Factory) {
-    let Subject { port, keep: _keep } = factory().await;
+pub async fn a_created_post_is_read_back_as_it_was(factory: impl AsyncFnOnce() -> Community) {
+    let Community { content: port, keep: _keep, .. } = factory().await;
     let mut bare = post(2);
     bare.tags.clear();
     bare.metadata = None;
@@ -43,8 +48,8 @@ pub async fn a_created_post_is_read_back_as_it_was(factory: impl AsyncFnOnce() -
     assert_eq!(port.post(post_id(3)).await.unwrap(), None);
 }
 
-pub async fn creating_again_returns_what_is_stored(factory: impl AsyncFnOnce() -> Factory) {
-    let Subject { port, keep: _keep } = factory().await;
+pub async fn creating_again_returns_what_is_stored(factory: impl AsyncFnOnce() -> Community) {
+    let Community { content: port, keep: _keep, .. } = factory().await;
     let first = post(1);
     let event = posted(1, &first);
     port.create_post(&first, &event).await.unwrap();
@@ -63,8 +68,8 @@ pub async fn creating_again_returns_what_is_stored(factory: impl AsyncFnOnce() -
     assert_eq!(embedded.unwrap(), [event]);
 }
 
-pub async fn a_taken_slug_writes_nothing(factory: impl AsyncFnOnce() -> Factory) {
-    let Subject { port, keep: _keep } = factory().await;
+pub async fn a_taken_slug_writes_nothing(factory: impl AsyncFnOnce() -> Community) {
+    let Community { content: port, keep: _keep, .. } = factory().await;
     let first = post(1);
     port.create_post(&first, &posted(1, &first)).await.unwrap();
     let mut second = post(2);
@@ -81,8 +86,8 @@ pub async fn a_taken_slug_writes_nothing(factory: impl AsyncFnOnce() -> Factory)
     assert_eq!(embedded.unwrap(), [event]);
 }
 
-pub async fn of_racing_creations_one_is_stored(factory: impl AsyncFnOnce() -> Factory) {
-    let Subject { port, keep: _keep } = factory().await;
+pub async fn of_racing_creations_one_is_stored(factory: impl AsyncFnOnce() -> Community) {
+    let Community { content: port, keep: _keep, .. } = factory().await;
     let retries = race(|n| {
         let port = port.clone();
         async move {
@@ -108,63 +113,161 @@ pub async fn of_racing_creations_one_is_stored(factory: impl AsyncFnOnce() -> Fa
     assert_eq!(results.iter().filter(taken).count(), results.len() - 1);
 }
 
-/// Posts 1 to 8: odd ones of author 1, multiples of 4 drafts, from 5 tagged "late".
-async fn eight_posts(port: &dyn Content) {
-    // In no order, as ids of several nodes come.
-    for n in [5, 1, 8, 3, 2, 7, 4, 6] {
-        let mut post = post(n);
-        post.author.id = UserId(if n % 2 == 1 { 1 } else { 2 });
-        if n % 4 == 0 {
-            post.status = PostStatus::Draft;
-        }
-        if n >= 5 {
-            post.tags.push("late".into());
-        }
-        port.create_post(&post, &posted(n.into(), &post)).await.unwrap();
+pub async fn counts_that_a_post_carries_are_not_believed(factory: impl AsyncFnOnce() -> Community) {
+    let community = factory().await;
+    let mut kept = post_by(1, 42, 1);
+    kept.document.counts.likes = 7;
+    let created = community.content.create_post(&kept.document, &kept.event).await.unwrap();
+    assert_eq!(created.0.counts, PostCounts::default());
+    let stored = community.content.post(post_id(1)).await.unwrap().unwrap();
+    assert_eq!(stored.counts, PostCounts::default());
+    community.set(key(7, Mark::Like(post_id(1))), 50, 5, true).await;
+    let again = community.content.create_post(&kept.document, &kept.event).await.unwrap();
+    assert_eq!(again.0.counts.likes, 1);
+}
+
+pub async fn a_post_is_replaced_only_if_its_last_event_is_expected(
+    factory: impl AsyncFnOnce() -> Community,
+) {
+    let Community { content: port, keep: _keep, .. } = factory().await;
+    let first = post_by(1, 42, 1);
+    let second = changed(&first, 50, |kept| {
+        kept.document.title = "Second".into();
+        kept.document.tags = vec!["new".into()];
+        kept.document.version = 2;
+    });
+    assert!(!port.replace_post(&second, first.event.id).await.unwrap(), "it is not there");
+    port.create_post(&first.document, &first.event).await.unwrap();
+    assert!(!port.replace_post(&second, event_id(9)).await.unwrap());
+    assert_eq!(port.kept_post(post_id(1)).await.unwrap().as_ref(), Some(&first));
+    assert!(port.replace_post(&second, first.event.id).await.unwrap());
+    assert!(!port.replace_post(&first, first.event.id).await.unwrap());
+    assert_eq!(port.kept_post(post_id(1)).await.unwrap(), Some(second));
+}
+
+pub async fn a_replaced_post_keeps_what_never_changes(factory: impl AsyncFnOnce() -> Community) {
+    let Community { content: port, keep: _keep, .. } = factory().await;
+    let first = post_by(1, 42, 1);
+    port.create_post(&first.document, &first.event).await.unwrap();
+    let forged = changed(&first, 50, |kept| {
+        kept.document.slug = "another".into();
+        kept.document.author.id = UserId(43);
+        kept.document.created_at = at(99);
+        kept.document.counts.views = 9;
+        kept.document.content = "changed".into();
+    });
+    assert!(port.replace_post(&forged, first.event.id).await.unwrap());
+    let expected = Post { content: "changed".into(), ..first.document };
+    assert_eq!(port.post(post_id(1)).await.unwrap(), Some(expected));
+    assert_eq!(port.post_with_slug("another").await.unwrap(), None);
+    let by = |author| PostFilter { author: Some(UserId(author)), ..PostFilter::default() };
+    assert_eq!(port.posts(&by(42), None, 9).await.unwrap().len(), 1);
+    assert_eq!(port.posts(&by(43), None, 9).await.unwrap(), []);
+}
+
+pub async fn of_racing_replacements_one_is_stored(factory: impl AsyncFnOnce() -> Community) {
+    let Community { content: port, keep: _keep, .. } = factory().await;
+    let first = post_by(1, 42, 1);
+    port.create_post(&first.document, &first.event).await.unwrap();
+    let racers = race(|n| {
+        let port = port.clone();
+        let expected = first.event.id;
+        let edit = changed(&first, 50 + u16::from(n), |kept| kept.document.title = n.to_string());
+        async move { port.replace_post(&edit, expected).await.unwrap() }
+    });
+    let won = racers.await;
+    assert_eq!(won.iter().filter(|won| **won).count(), 1);
+    let winner = won.iter().position(|won| *won).unwrap();
+    let stored = port.post(post_id(1)).await.unwrap().unwrap();
+    assert_eq!(stored.title, winner.to_string());
+}
+
+pub async fn a_removed_post_is_kept_and_shown_nowhere(factory: impl AsyncFnOnce() -> Community) {
+    let community = factory().await;
+    let first = post_by(1, 42, 1);
+    community.create(&first).await;
+    community.follow(40, 7, 42, 0, true).await;
+    let removed = community.change(&first, 50, |kept| kept.removed = true).await;
+    let port = &community.content;
+    assert_eq!(port.kept_post(post_id(1)).await.unwrap(), Some(removed.clone()));
+    assert_eq!(port.post(post_id(1)).await.unwrap(), None);
+    assert_eq!(port.post_with_slug("post-1").await.unwrap(), None);
+    assert_eq!(port.published(&[post_id(1)]).await.unwrap(), []);
+    let all = PostFilter::default();
+    let lists = [
+        PostFilter { tag: Some("rust".into()), ..all.clone() },
+        PostFilter { author: Some(UserId(42)), ..all.clone() },
+        PostFilter { followed_by: Some(UserId(7)), ..all.clone() },
+        all,
+    ];
+    for list in lists {
+        assert_eq!(port.posts(&list, None, 9).await.unwrap(), []);
     }
+    // Its slug is not given to another, as links lead there.
+    let mut second = post(2);
+    second.slug = first.document.slug.clone();
+    let refused = port.create_post(&second, &posted(60, &second)).await;
+    assert!(matches!(refused, Err(CreatePostError::SlugTaken)));
+    // And a retry of its creation finds it.
+    let again = port.create_post(&first.document, &first.event).await.unwrap();
+    assert_eq!(again.1, removed.event);
 }
 
-pub async fn lists_are_filtered_and_newest_first(factory: impl AsyncFnOnce() -> Factory) {
-    let Subject { port, keep: _keep } = factory().await;
-    eight_posts(&*port).await;
-    let list = async |tag: Option<&str>, author: Option<i64>, status, before: Option<u8>, limit| {
-        let filter = PostFilter { tag: tag.map(str::to_owned), author: author.map(UserId), status };
-        let found = port.posts(&filter, before.map(post_id), limit).await;
-        let ids = |post: &Post| -> PostId { post.id };
-        found.unwrap().iter().map(ids).collect::<Vec<_>>()
+pub async fn posts_are_found_by_slug_and_by_id(factory: impl AsyncFnOnce() -> Community) {
+    let community = factory().await;
+    for n in 1..=3 {
+        community.create(&post_by(n, 42, n.into())).await;
+    }
+    let draft = {
+        let mut kept = post_by(4, 42, 4);
+        kept.document.status = PostStatus::Draft;
+        kept.document.published_at = None;
+        Kept { event: posted(4, &kept.document), ..kept }
     };
-    let posts = |numbers: &[u8]| -> Vec<PostId> { numbers.iter().map(|n| post_id(*n)).collect() };
-    let (late, draft) = (Some("late"), Some(PostStatus::Draft));
-    let published = Some(PostStatus::Published);
-    let all = list(None, None, None, None, 99).await;
-    assert_eq!(all, posts(&[8, 7, 6, 5, 4, 3, 2, 1]));
-    assert_eq!(list(None, None, None, None, 3).await, posts(&[8, 7, 6]));
-    assert_eq!(list(None, None, None, Some(6), 3).await, posts(&[5, 4, 3]));
-    assert_eq!(list(None, None, None, Some(1), 3).await, []);
-    assert_eq!(list(None, None, None, None, 0).await, []);
-    assert_eq!(list(late, None, None, None, 9).await, posts(&[8, 7, 6, 5]));
-    assert_eq!(list(late, None, None, Some(7), 1).await, posts(&[6]));
-    assert_eq!(list(Some("none"), None, None, None, 9).await, []);
-    let odd = list(None, Some(1), None, Some(7), 9).await;
-    assert_eq!(odd, posts(&[5, 3, 1]));
-    assert_eq!(list(None, None, draft, None, 9).await, posts(&[8, 4]));
-    let even = list(None, Some(2), published, None, 9).await;
-    assert_eq!(even, posts(&[6, 2]));
-    assert_eq!(list(late, Some(2), published, None, 9).await, posts(&[6]));
-    assert_eq!(list(late, Some(2), draft, Some(8), 9).await, []);
+    community.create(&draft).await;
+    let port = &community.content;
+    assert_eq!(port.post_with_slug("post-2").await.unwrap(), Some(post_id(2)));
+    assert_eq!(port.post_with_slug("post-4").await.unwrap(), Some(post_id(4)));
+    assert_eq!(port.post_with_slug("Post-2").await.unwrap(), None);
+    let wanted = [3, 9, 4, 1, 3].map(post_id);
+    let mut found: Vec<_> =
+        port.published(&wanted).await.unwrap().into_iter().map(|post| post.id).collect();
+    found.sort_unstable();
+    assert_eq!(found, [1, 3].map(post_id));
+    assert_eq!(port.published(&[]).await.unwrap(), []);
+    let counts = port.counts(&wanted).await.unwrap();
+    let mut known: Vec<_> = counts.into_keys().collect();
+    known.sort_unstable();
+    assert_eq!(known, [1, 3, 4].map(post_id));
 }
 
-pub async fn embedded_events_come_by_id_between_two_others(factory: impl AsyncFnOnce() -> Factory) {
-    let Subject { port, keep: _keep } = factory().await;
-    eight_posts(&*port).await;
+pub async fn embedded_events_of_all_documents_come_by_id(factory: impl AsyncFnOnce() -> Community) {
+    let community = factory().await;
+    let first = post_by(1, 42, 1);
+    community.create(&first).await;
+    community.create(&post_by(2, 42, 2)).await;
+    community.change(&first, 7, |kept| kept.document.title = "Changed".into()).await;
+    for n in [3, 5] {
+        community.set(key(7, Mark::Like(post_id(1))), n, 5, n == 3).await;
+    }
+    community.follow(4, 7, 42, 5, true).await;
+    let kept = comment(1, post_id(1), 6);
+    community.comments.create_comment(&kept.document, &kept.event).await.unwrap();
+    let read = super::inbox::reading(8, 7, &[], Some(5));
+    let marked = community.inbox.mark_read(UserId(7), &read.0, &read.1, None).await;
+    assert!(marked.unwrap());
+    let embedded = async |after, before, limit| {
+        let found = community.content.embedded_events(event_id(after), event_id(before), limit);
+        found.await.unwrap()
+    };
     let ids = async |after, before, limit| {
-        let found = port.embedded_events(event_id(after), event_id(before), limit);
-        let ids = found.await.unwrap().into_iter().map(|event| event.id);
-        ids.collect::<Vec<EventId>>()
+        let found = embedded(after, before, limit).await;
+        found.into_iter().map(|event| event.id).collect::<Vec<EventId>>()
     };
-    assert_eq!(ids(2, 6, 9).await, [3, 4, 5].map(event_id));
-    assert_eq!(ids(0, 99, 2).await, [1, 2].map(event_id));
-    assert_eq!(ids(8, 99, 9).await, []);
-    assert_eq!(ids(0, 1, 9).await, []);
-    assert_eq!(ids(0, 99, 99).await.len(), 8);
+    assert_eq!(ids(0, 999, 99).await, [2, 4, 5, 7, 8, 101].map(event_id));
+    assert_eq!(ids(2, 8, 99).await, [4, 5, 7].map(event_id));
+    assert_eq!(ids(0, 999, 2).await, [2, 4].map(event_id));
+    assert_eq!(ids(101, 999, 9).await, []);
+    assert_eq!(ids(0, 2, 9).await, []);
+    assert_eq!(embedded(7, 999, 9).await, [read.1, kept.event]);
 }

@@ -21,6 +21,7 @@ macro_rules! event_log_contract {
                 incarnations_append_at_the_same_time,
                 missing_tells_what_the_log_lacks,
                 a_batch_of_the_greatest_size_is_appended_whole,
+                events_of_all_incarnations_are_read_by_id,
             ]
         );
     };
@@ -142,4 +143,17 @@ pub async fn a_batch_of_the_greatest_size_is_appended_whole(factory: impl AsyncF
     log.events.append(&events).await.unwrap();
     let read = log.events.read_after(cursor(1, 0), 1_000).await.unwrap();
     assert_eq!(read, events);
+}
+
+pub async fn events_of_all_incarnations_are_read_by_id(factory: impl AsyncFnOnce() -> Log) {
+    let log = factory().await;
+    let events = [5, 1, 4, 2, 3].map(publication);
+    for (run, event) in (1..).zip(&events) {
+        log.events.append(&[logged(run, 1, event.clone())]).await.unwrap();
+    }
+    let read = async |after, limit| log.events.read_by_id(event_id(after), limit).await.unwrap();
+    assert_eq!(read(0, 9).await, [1, 2, 3, 4, 5].map(publication));
+    assert_eq!(read(2, 2).await, [3, 4].map(publication));
+    assert_eq!(read(5, 9).await, []);
+    assert_eq!(read(0, 0).await, []);
 }

@@ -2,15 +2,25 @@
 //! which takes a factory of fresh, empty adapters. A module's macro makes a test
 //! of each function for the factory of an adapter.
 
+pub mod absent;
+pub mod account_control;
 pub mod accounts;
 pub mod analytics;
 pub mod broker;
+pub mod comments;
+pub mod community;
 pub mod content;
 pub mod event_log;
 pub mod idempotency;
+pub mod inbox;
+pub mod inbox_lists;
+pub mod marks;
 pub mod model;
+pub mod post_lists;
 pub mod presence;
+pub mod rate_limits;
 pub mod relay_ledger;
+pub mod trending;
 
 use std::any::Any;
 use std::future::Future;

@@ -115,6 +115,15 @@ impl EventLog for ModelLog {
         Ok(after.take(limit).map(|(_, id)| state.events[id].clone()).collect())
     }
 
+    async fn read_by_id(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let state = self.state();
+        let mut events: Vec<_> = state.events.values().map(|logged| logged.event.clone()).collect();
+        events.retain(|event| event.id > after);
+        events.sort_unstable_by_key(|event| event.id);
+        events.truncate(limit);
+        Ok(events)
+    }
+
     async fn missing(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {
         let state = self.state();
         Ok(ids.iter().filter(|id| !state.events.contains_key(id)).copied().collect())

@@ -10,7 +10,6 @@ use dashmap::{DashMap, DashSet};
 use rustc_hash::{FxBuildHasher, FxHashSet};
 use tokio::sync::mpsc;
 
-use crate::domain::announcement;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::publication::{Delivery, Epoch, Publication, StreamPosition};
@@ -19,6 +18,7 @@ use crate::ports::StoreError;
 use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::clock::Clock;
 use crate::ports::event_log::RelayLedger;
+use crate::ports::present::PresentReader;
 
 /// Publishes to its own node. A channel's stream begins a new epoch with the
 /// first publication or question after the process started; it is then filled
@@ -28,6 +28,7 @@ pub struct MemoryBroker {
     subscribed: DashSet<ChannelName, FxBuildHasher>,
     sink: mpsc::Sender<Delivery>,
     ledger: Arc<dyn RelayLedger>,
+    present: PresentReader,
     clock: Arc<dyn Clock>,
     /// The last epoch of earlier runs; none if nothing was ever recorded, and
     /// then there is no past to read.
@@ -73,9 +74,11 @@ struct Entry {
 }
 
 impl MemoryBroker {
-    /// A broker that delivers to `sink`. What earlier runs recorded is read from `ledger`.
+    /// A broker that delivers to `sink`. What earlier runs recorded is read from
+    /// `ledger`, and told as it is at `present`.
     pub async fn new(
         ledger: Arc<dyn RelayLedger>,
+        present: PresentReader,
         clock: Arc<dyn Clock>,
         sink: mpsc::Sender<Delivery>,
     ) -> Result<Self, StoreError> {
@@ -87,6 +90,7 @@ impl MemoryBroker {
             subscribed: DashSet::default(),
             sink,
             ledger,
+            present,
             clock,
             last_epoch,
             sweep_at: AtomicUsize::new(SWEEP_AT_LEAST),
@@ -122,8 +126,8 @@ impl MemoryBroker {
         };
         let epoch = Epoch::from_number(self.next_epoch.fetch_add(1, Ordering::Relaxed));
         let mut stream = Stream::new(epoch, retention, now);
-        for relayed in past {
-            let body = announcement::body_of(&relayed.event);
+        let bodies = self.present.bodies(channel, &past).await?;
+        for (relayed, body) in past.into_iter().zip(bodies) {
             let publication =
                 Publication { offset: stream.top + 1, event: Some(relayed.event.id), body };
             stream.push(publication, relayed.event.time);

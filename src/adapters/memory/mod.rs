@@ -3,6 +3,8 @@
 pub mod broker;
 pub mod manual_clock;
 pub mod presence;
+pub mod rate_limits;
+pub mod trending;
 
 #[cfg(test)]
 mod tests;

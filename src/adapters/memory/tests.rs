@@ -8,9 +8,11 @@ use tokio::sync::mpsc;
 use super::broker::MemoryBroker;
 use super::manual_clock::ManualClock;
 use super::presence::MemoryPresence;
+use super::rate_limits::MemoryRateLimits;
 use crate::adapters::contract::broker::BrokerSubject;
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{Subject, at, cursor, event_id, incarnation, logged};
+use crate::adapters::contract::rate_limits::{LimitsSubject, quota, writes_of};
+use crate::adapters::contract::{Subject, absent, at, cursor, event_id, incarnation, logged};
 use crate::domain::channel::ChannelName;
 use crate::domain::event::Event;
 use crate::domain::publication::{Delivery, Epoch, StreamPosition};
@@ -18,6 +20,7 @@ use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retentio
 use crate::ports::clock::Clock;
 use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
 use crate::ports::presence::Presence;
+use crate::ports::rate_limits::RateLimits;
 
 const TTL: Duration = Duration::from_secs(60);
 const KEPT: Retention = Retention { size: 3, ttl: TTL };
@@ -40,12 +43,60 @@ mod broker {
         let clock = Arc::new(ManualClock::at(at(0)));
         let (sink, deliveries) = mpsc::channel(64);
         let ledger = Arc::new(ModelLog::default());
-        let broker = MemoryBroker::new(ledger, clock.clone(), sink).await.unwrap();
+        let broker =
+            MemoryBroker::new(ledger, absent::present(), clock.clone(), sink).await.unwrap();
         let pass = Box::new(move |duration| clock.advance(duration));
         BrokerSubject { broker: Arc::new(broker), deliveries, pass, keep: Box::new(()) }
     }
 
     crate::adapters::contract::broker::broker_contract!(fresh);
+}
+
+mod rate_limits {
+    use super::*;
+
+    async fn fresh() -> LimitsSubject {
+        let clock = Arc::new(ManualClock::at(at(0)));
+        let limits = Arc::new(MemoryRateLimits::new(clock.clone()));
+        let pass = Box::new(move |duration| clock.advance(duration));
+        LimitsSubject { limits, pass, keep: Box::new(()) }
+    }
+
+    crate::adapters::contract::rate_limits::rate_limits_contract!(fresh);
+
+    #[tokio::test]
+    async fn idle_keys_are_dropped() {
+        let clock = Arc::new(ManualClock::at(at(0)));
+        let limits = MemoryRateLimits::new(clock.clone()).keeping(10, usize::MAX);
+        for user in 0..1_000 {
+            assert!(limits.take(&writes_of(user), quota(60)).await.unwrap().allowed);
+            clock.advance(Duration::from_secs(1));
+            // What was taken has come back, so that all but the keys since the last sweep are gone.
+            assert!(limits.keys() <= 12, "{user}: {}", limits.keys());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_keys_is_forgotten_as_a_whole() {
+        let clock = Arc::new(ManualClock::at(at(0)));
+        let limits = MemoryRateLimits::new(clock).keeping(10, 100);
+        for user in 0..1_000 {
+            assert!(limits.take(&writes_of(user), quota(1)).await.unwrap().allowed);
+            assert!(limits.keys() <= 110, "{user}: {}", limits.keys());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_keeps_nobody_away() {
+        let clock = Arc::new(ManualClock::at(at(0)));
+        let limits = MemoryRateLimits::new(clock.clone());
+        assert!(limits.take(&writes_of(42), quota(1)).await.unwrap().allowed);
+        clock.set(at(-3_600_000));
+        let refused = limits.take(&writes_of(42), quota(1)).await.unwrap();
+        assert_eq!((refused.allowed, refused.retry_after), (false, TTL));
+        clock.advance(TTL);
+        assert!(limits.take(&writes_of(42), quota(1)).await.unwrap().allowed);
+    }
 }
 
 /// A broker of one run over `log`, at `millis` after the beginning.
@@ -57,14 +108,18 @@ async fn run(
     let (sink, deliveries) = mpsc::channel(64);
     let ledger: Arc<dyn RelayLedger> = log.clone();
     let clock_port: Arc<dyn Clock> = clock.clone();
-    (MemoryBroker::new(ledger, clock_port, sink).await.unwrap(), clock, deliveries)
+    (
+        MemoryBroker::new(ledger, absent::present(), clock_port, sink).await.unwrap(),
+        clock,
+        deliveries,
+    )
 }
 
 async fn publish(broker: &MemoryBroker, event: &Event) -> StreamPosition {
     let outgoing = Outgoing {
         channel: ChannelName::feed(),
         event: Some(event.id),
-        body: crate::domain::announcement::body_of(event),
+        body: absent::body_of(event),
         retention: Some(KEPT),
     };
     broker.publish(&[outgoing]).await.unwrap().pop().unwrap().unwrap()
@@ -112,7 +167,7 @@ async fn a_new_run_begins_a_later_epoch_with_the_latest_of_earlier_ones() {
     assert_eq!((page.top.offset, page.seeded_through, page.oldest), (3, 3, 1));
     let kept = [(1, 3), (2, 4), (3, 5)].map(|(offset, n)| (offset, Some(event_id(n))));
     assert_eq!(numbers(&page), kept);
-    let expected = crate::domain::announcement::body_of(&events[4]);
+    let expected = absent::body_of(&events[4]);
     assert_eq!(page.publications[2].body, expected);
     // One of them again changes nothing, a new one comes after them.
     assert_eq!(publish(&broker, &events[3]).await.offset, 2);
@@ -187,7 +242,7 @@ async fn a_broker_whose_node_is_gone_says_so() {
     let outgoing = Outgoing {
         channel: ChannelName::feed(),
         event: Some(event.id),
-        body: crate::domain::announcement::body_of(&event),
+        body: absent::body_of(&event),
         retention: Some(KEPT),
     };
     assert!(broker.publish(&[outgoing]).await.is_err());
@@ -201,7 +256,7 @@ async fn histories_stay_within_their_bytes_and_what_is_dropped_is_the_oldest() {
     let retention = Retention { size: 1_000, ttl: Duration::from_secs(3_600) };
     for n in 1..=40 {
         let event = crate::adapters::contract::publication(n);
-        let body = crate::domain::announcement::body_of(&event);
+        let body = absent::body_of(&event);
         let (channel, event) = (ChannelName::feed(), Some(event.id));
         broker
             .publish(&[Outgoing { channel, event, body, retention: Some(retention) }])

@@ -1,12 +1,19 @@
 //! Users, sessions and tickets.
 
+mod changes;
+mod control;
+mod profile;
+mod sessions;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Error, Row, SqliteConnection};
+use sqlx::{Error, Row};
 
-use crate::domain::account::{NewUser, Plan, Role, Session, SignedIn, TokenHash, User};
+use crate::domain::account::{
+    NewUser, Plan, ProfileChange, Role, Session, SignedIn, TokenHash, User,
+};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
@@ -14,6 +21,11 @@ use crate::ports::accounts::{Accounts, RegisterError};
 
 use super::database::Database;
 use super::stored;
+
+use profile::Written;
+
+#[cfg(test)]
+pub(super) use sessions::PURGE;
 
 /// The columns that [`read_user`] reads, of the table `users AS u`.
 macro_rules! user_columns {
@@ -25,11 +37,7 @@ macro_rules! user_columns {
                    ORDER BY s.subscription_id DESC LIMIT 1), 'free') AS plan"
     };
 }
-
-const INSERT_USER: &str = "
-    INSERT INTO users (email, username, username_folded, password_hash, first_name, last_name,
-                       created_at, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
+use user_columns;
 
 const CREDENTIALS: &str = concat!(
     "SELECT u.password_hash, ",
@@ -40,72 +48,27 @@ const CREDENTIALS: &str = concat!(
 
 const USER: &str = concat!("SELECT ", user_columns!(), " FROM users AS u WHERE u.user_id = ?");
 
-const SESSION: &str = concat!(
-    "SELECT n.token_hash, n.created_at AS opened_at, n.expires_at, n.user_agent, n.ip, ",
+pub(super) const USERS: &str = concat!(
+    "SELECT ",
     user_columns!(),
-    " FROM sessions AS n JOIN users AS u USING (user_id)
-      WHERE n.token_hash = ? AND n.revoked_at IS NULL AND n.expires_at > ? AND u.is_active = 1"
+    " FROM users AS u WHERE u.user_id IN (SELECT value FROM json_each(?))"
 );
 
-const REVOKE: &str = "
-    UPDATE sessions SET revoked_at = ?3
-    WHERE user_id = ?1 AND revoked_at IS NULL AND (?2 IS NULL OR token_hash = ?2)
-    RETURNING token_hash, expires_at";
+pub(super) const USERS_NAMED: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    " FROM users AS u WHERE u.username_folded IN (SELECT value FROM json_each(?))"
+);
 
 /// Keeps accounts in `accounts.db`. Every write is a durable one.
 pub struct SqliteAccounts {
     db: Arc<Database>,
 }
 
-/// What became of an attempt to insert an account.
-enum Registration {
-    Created(User),
-    EmailTaken,
-    UsernameTaken,
-}
-
 impl SqliteAccounts {
     /// Accounts in the file opened with `Schema::Accounts`.
     pub fn new(db: Arc<Database>) -> Self {
         Self { db }
-    }
-
-    async fn insert(&self, user: &NewUser) -> Result<Registration, Error> {
-        let mut writer = self.db.durable_write().await?;
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        let inserted = sqlx::query(INSERT_USER)
-            .bind(user.email.to_lowercase())
-            .bind(&user.username)
-            .bind(user.username.to_lowercase())
-            .bind(&user.password_hash)
-            .bind(&user.first_name)
-            .bind(&user.last_name)
-            .bind(user.created_at.as_millis())
-            .execute(&mut *tx)
-            .await;
-        let id = match inserted {
-            Ok(done) => done.last_insert_rowid(),
-            // SQLite names the column: "UNIQUE constraint failed: users.email".
-            Err(Error::Database(e)) if e.is_unique_violation() => {
-                return Ok(match e.message().contains("users.email") {
-                    true => Registration::EmailTaken,
-                    false => Registration::UsernameTaken,
-                });
-            }
-            Err(e) => return Err(e),
-        };
-        sqlx::query(
-            "INSERT INTO subscriptions (user_id, plan_type, status, created_at)
-             VALUES (?, 'free', 'active', ?)",
-        )
-        .bind(id)
-        .bind(user.created_at.as_millis())
-        .execute(&mut *tx)
-        .await?;
-        let row = sqlx::query(USER).bind(id).fetch_one(&mut *tx).await?;
-        let user = read_user(&row)?;
-        tx.commit().await?;
-        Ok(Registration::Created(user))
     }
 
     async fn find_login(&self, login: &str) -> Result<Option<(User, String)>, Error> {
@@ -121,125 +84,10 @@ impl SqliteAccounts {
         row.as_ref().map(read_user).transpose()
     }
 
-    async fn insert_session(&self, session: &Session) -> Result<(), Error> {
-        let mut writer = self.db.durable_write().await?;
-        sqlx::query(
-            "INSERT INTO sessions (token_hash, user_id, created_at, expires_at, user_agent, ip)
-             VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(&session.token.0[..])
-        .bind(session.user.0)
-        .bind(session.created_at.as_millis())
-        .bind(session.expires_at.as_millis())
-        .bind(&session.user_agent)
-        .bind(&session.ip)
-        .execute(&mut *writer)
-        .await?;
-        Ok(())
+    async fn find_all(&self, query: &'static str, wanted: String) -> Result<Vec<User>, Error> {
+        let rows = sqlx::query(query).bind(wanted).fetch_all(self.db.readers()).await?;
+        rows.iter().map(read_user).collect()
     }
-
-    async fn find_session(
-        &self,
-        token: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<SignedIn>, Error> {
-        let row = sqlx::query(SESSION)
-            .bind(&token.0[..])
-            .bind(now.as_millis())
-            .fetch_optional(self.db.readers())
-            .await?;
-        row.as_ref().map(read_signed_in).transpose()
-    }
-
-    async fn revoke(
-        &self,
-        user: UserId,
-        token: Option<&TokenHash>,
-        now: Timestamp,
-    ) -> Result<Vec<TokenHash>, Error> {
-        let mut writer = self.db.durable_write().await?;
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        let revoked: Vec<(Vec<u8>, i64)> = sqlx::query_as(REVOKE)
-            .bind(user.0)
-            .bind(token.map(|token| &token.0[..]))
-            .bind(now.as_millis())
-            .fetch_all(&mut *tx)
-            .await?;
-        if !revoked.is_empty() {
-            sqlx::query(
-                "INSERT INTO account_changes (user_id, kind, at) VALUES (?, 'sessions_revoked', ?)",
-            )
-            .bind(user.0)
-            .bind(now.as_millis())
-            .execute(&mut *tx)
-            .await?;
-        }
-        tx.commit().await?;
-        // One that had expired is marked as well, in case the clock is set
-        // back, but it was not this call that ended it.
-        revoked
-            .into_iter()
-            .filter(|(_, expires_at)| *expires_at > now.as_millis())
-            .map(|(hash, _)| stored::token_hash(&hash))
-            .collect()
-    }
-
-    async fn insert_ticket(
-        &self,
-        ticket: &TokenHash,
-        session: &TokenHash,
-        expires_at: Timestamp,
-    ) -> Result<(), Error> {
-        let mut writer = self.db.durable_write().await?;
-        sqlx::query("INSERT INTO tickets (ticket_hash, session_hash, expires_at) VALUES (?, ?, ?)")
-            .bind(&ticket.0[..])
-            .bind(&session.0[..])
-            .bind(expires_at.as_millis())
-            .execute(&mut *writer)
-            .await?;
-        Ok(())
-    }
-
-    async fn take_ticket(
-        &self,
-        ticket: &TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<SignedIn>, Error> {
-        let mut writer = self.db.durable_write().await?;
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        // Those that expired unused go with it, so that they do not pile up.
-        sqlx::query("DELETE FROM tickets WHERE expires_at <= ?")
-            .bind(now.as_millis())
-            .execute(&mut *tx)
-            .await?;
-        let session = delete_ticket(&mut tx, ticket).await?;
-        let signed_in = match session {
-            Some(session) => {
-                let row = sqlx::query(SESSION)
-                    .bind(session)
-                    .bind(now.as_millis())
-                    .fetch_optional(&mut *tx)
-                    .await?;
-                row.as_ref().map(read_signed_in).transpose()?
-            }
-            None => None,
-        };
-        tx.commit().await?;
-        Ok(signed_in)
-    }
-}
-
-async fn delete_ticket(
-    connection: &mut SqliteConnection,
-    ticket: &TokenHash,
-) -> Result<Option<Vec<u8>>, Error> {
-    let mut deleted: Vec<(Vec<u8>,)> =
-        sqlx::query_as("DELETE FROM tickets WHERE ticket_hash = ? RETURNING session_hash")
-            .bind(&ticket.0[..])
-            // All rows, as a statement is only carried out once it ran to its end.
-            .fetch_all(connection)
-            .await?;
-    Ok(deleted.pop().map(|(session,)| session))
 }
 
 fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, Error> {
@@ -261,30 +109,11 @@ fn read_user(row: &SqliteRow) -> Result<User, Error> {
     })
 }
 
-fn read_signed_in(row: &SqliteRow) -> Result<SignedIn, Error> {
-    let user = read_user(row)?;
-    Ok(SignedIn {
-        session: Session {
-            token: stored::token_hash(row.try_get("token_hash")?)?,
-            user: user.id,
-            created_at: time(row, "opened_at")?,
-            expires_at: time(row, "expires_at")?,
-            user_agent: row.try_get("user_agent")?,
-            ip: row.try_get("ip")?,
-        },
-        user,
-    })
-}
-
 #[async_trait]
 impl Accounts for SqliteAccounts {
     async fn register(&self, user: &NewUser) -> Result<User, RegisterError> {
-        match self.insert(user).await {
-            Ok(Registration::Created(user)) => Ok(user),
-            Ok(Registration::EmailTaken) => Err(RegisterError::EmailTaken),
-            Ok(Registration::UsernameTaken) => Err(RegisterError::UsernameTaken),
-            Err(e) => Err(self.db.failed(e).into()),
-        }
+        let written = self.insert(user).await;
+        self.outcome(written)
     }
 
     async fn credentials(&self, login: &str) -> Result<Option<(User, String)>, StoreError> {
@@ -293,6 +122,37 @@ impl Accounts for SqliteAccounts {
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         self.find(id).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        let ids = stored::rows(ids.iter().map(|id| id.0)).map_err(|e| self.db.failed(e))?;
+        self.find_all(USERS, ids).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn users_named(&self, names: &[String]) -> Result<Vec<User>, StoreError> {
+        let names = names.iter().map(|name| name.to_lowercase());
+        let names = stored::rows(names).map_err(|e| self.db.failed(e))?;
+        self.find_all(USERS_NAMED, names).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn update_profile(
+        &self,
+        user: UserId,
+        change: &ProfileChange,
+        now: Timestamp,
+    ) -> Result<Option<User>, RegisterError> {
+        let written = self.update(user, change, now).await;
+        self.outcome(written)
+    }
+
+    async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let set = self.replace_password(user, password_hash, now).await;
+        set.map_err(|e| self.db.failed(e))
     }
 
     async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
@@ -336,5 +196,16 @@ impl Accounts for SqliteAccounts {
     ) -> Result<Option<SignedIn>, StoreError> {
         let taken = self.take_ticket(ticket, now).await;
         taken.map_err(|e| self.db.failed(e))
+    }
+}
+
+impl SqliteAccounts {
+    fn outcome<T>(&self, written: Result<Written<T>, Error>) -> Result<T, RegisterError> {
+        match written {
+            Ok(Written::Done(value)) => Ok(value),
+            Ok(Written::EmailTaken) => Err(RegisterError::EmailTaken),
+            Ok(Written::UsernameTaken) => Err(RegisterError::UsernameTaken),
+            Err(e) => Err(self.db.failed(e).into()),
+        }
     }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use sqlx::{Connection, Error, SqliteConnection};
 
 use crate::domain::event::{Event, Fact, LoggedEvent};
-use crate::domain::ids::{EventId, Incarnation};
-use crate::domain::post::Post;
+use crate::domain::ids::{EventId, Incarnation, UserId};
+use crate::domain::post::{Author, Post};
 use crate::ports::StoreError;
 use crate::ports::analytics::Analytics;
 use crate::ports::event_log::LogCursor;
@@ -55,7 +55,14 @@ const UPDATE_POSTS: &str = "
     ON CONFLICT DO UPDATE
     SET slug = excluded.slug, title = excluded.title, status = excluded.status,
         published_at = excluded.published_at, version = excluded.version
-    WHERE excluded.version > p.version";
+    WHERE excluded.version > p.version
+       OR (excluded.version = p.version AND excluded.status = 'removed')";
+
+const UPDATE_FOLLOWS: &str = "
+    INSERT INTO follows AS f (follower, followee, since, last_event)
+    SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3) FROM json_each(?1) WHERE true
+    ON CONFLICT DO UPDATE SET since = excluded.since, last_event = excluded.last_event
+    WHERE excluded.last_event > f.last_event";
 
 const ADVANCE: &str = "
     INSERT INTO projection_cursors (incarnation, seq) VALUES (?, ?)
@@ -82,8 +89,14 @@ struct Additions<'a> {
     user_days: BTreeMap<(i64, i64, &'static str), u64>,
     post_days: BTreeMap<(i64, String, &'static str), u64>,
     users: Vec<(i64, &'a str, String)>,
-    posts: Vec<&'a Post>,
+    /// Each with its status in the projection.
+    posts: Vec<(&'a Post, &'static str)>,
+    /// Who follows whom since when, if still, and the event that says so.
+    follows: Vec<(i64, i64, Option<i64>, String)>,
 }
+
+/// The status of a post that nobody sees any more.
+const REMOVED: &str = "removed";
 
 impl<'a> Additions<'a> {
     /// Counts the events of the batch that are `new`, each once.
@@ -106,32 +119,65 @@ impl<'a> Additions<'a> {
             *self.user_days.entry((day, actor.id.0, kind)).or_default() += 1;
             self.users.push((actor.id.0, &actor.username, id.clone()));
         }
+        if let Some(post) = event.fact.post_id() {
+            *self.post_days.entry((day, post.to_string(), kind)).or_default() += 1;
+        }
         match &event.fact {
             Fact::PostPublished(post) | Fact::PostDrafted(post) => {
-                let key = (day, post.id.to_string(), kind);
-                *self.post_days.entry(key).or_default() += 1;
-                self.users.push((post.author.id.0, &post.author.username, id));
-                self.posts.push(post);
+                self.add_post(post, post.status.as_str(), id);
             }
-            Fact::ChannelPublished(_) => {}
+            Fact::PostUpdated(change) => {
+                self.add_post(&change.post, change.post.status.as_str(), id);
+            }
+            Fact::PostRemoved(change) => self.add_post(&change.post, REMOVED, id),
+            Fact::PostCommented(change)
+            | Fact::CommentEdited(change)
+            | Fact::CommentRemoved(change) => self.add_author(&change.comment.author, id),
+            Fact::UserFollowed(follow) => {
+                self.add_follow(event, follow.user, Some(event.time.as_millis()));
+            }
+            Fact::UserUnfollowed(follow) => self.add_follow(event, follow.user, None),
+            Fact::PostLiked(_)
+            | Fact::PostUnliked(_)
+            | Fact::PostBookmarked(_)
+            | Fact::PostUnbookmarked(_)
+            | Fact::PostShared(_)
+            | Fact::PostViewed(_)
+            | Fact::NotificationRead(_)
+            | Fact::ChannelPublished(_) => {}
+        }
+    }
+
+    fn add_author(&mut self, author: &'a Author, event: String) {
+        self.users.push((author.id.0, &author.username, event));
+    }
+
+    fn add_post(&mut self, post: &'a Post, status: &'static str, event: String) {
+        self.add_author(&post.author, event);
+        self.posts.push((post, status));
+    }
+
+    fn add_follow(&mut self, event: &Event, followee: UserId, since: Option<i64>) {
+        if let Some(actor) = &event.actor {
+            self.follows.push((actor.id.0, followee.0, since, stored::hex(event.id.0)));
         }
     }
 
     /// The statements that add all of this, each with the rows that it takes.
-    fn statements(self) -> Result<[(&'static str, String); 5], Error> {
+    fn statements(self) -> Result<[(&'static str, String); 6], Error> {
         let totals = self.totals.into_iter();
         let totals = totals.map(|((run, kind), count)| (stored::hex(run.0), kind, count));
         let user_days = self.user_days.into_iter();
         let user_days = user_days.map(|((day, user, kind), count)| (day, user, kind, count));
         let post_days = self.post_days.into_iter();
         let post_days = post_days.map(|((day, post, kind), count)| (day, post, kind, count));
-        let posts = self.posts.into_iter().map(|post| {
+        let posts = self.posts.into_iter().map(|(post, status)| {
             (
                 post.id,
                 post.author.id,
                 &post.slug,
                 &post.title,
-                post.status.as_str(),
+                status,
                 post.published_at.map(|time| time.as_millis()),
                 stored::integer(post.version),
             )
@@ -140,9 +186,10 @@ impl<'a> Additions<'a> {
             (ADD_TOTALS, stored::rows(totals)?),
             (ADD_USER_DAYS, stored::rows(user_days)?),
             (ADD_POST_DAYS, stored::rows(post_days)?),
-            // Users first: posts refer to them.
+            // Users first: posts and follows refer to them.
             (UPDATE_USERS, stored::rows(self.users)?),
             (UPDATE_POSTS, stored::rows(posts)?),
+            (UPDATE_FOLLOWS, stored::rows(self.follows)?),
         ])
     }
 }
@@ -182,6 +229,18 @@ async fn insert(
 fn data(fact: &Fact) -> Result<String, Error> {
     match fact {
         Fact::PostPublished(post) | Fact::PostDrafted(post) => stored::to_json(post),
+        Fact::PostUpdated(change) | Fact::PostRemoved(change) => stored::to_json(change),
+        Fact::PostLiked(mark)
+        | Fact::PostUnliked(mark)
+        | Fact::PostBookmarked(mark)
+        | Fact::PostUnbookmarked(mark)
+        | Fact::PostShared(mark)
+        | Fact::PostViewed(mark) => stored::to_json(mark),
+        Fact::PostCommented(change)
+        | Fact::CommentEdited(change)
+        | Fact::CommentRemoved(change) => stored::to_json(change),
+        Fact::UserFollowed(follow) | Fact::UserUnfollowed(follow) => stored::to_json(follow),
+        Fact::NotificationRead(read) => stored::to_json(read),
         Fact::ChannelPublished(bare) => stored::to_json(bare),
     }
 }

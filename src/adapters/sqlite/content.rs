@@ -1,73 +1,223 @@
-//! Posts.
+//! Content: posts here, the other documents in [`marks`](super::marks),
+//! [`comments`](super::comments) and [`inbox`](super::inbox).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{Error, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{Error, FromRow};
 
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Fact};
 use crate::domain::ids::{EventId, PostId};
-use crate::domain::post::Post;
+use crate::domain::page::Cursor;
+use crate::domain::post::{Post, PostCounts};
 use crate::ports::StoreError;
-use crate::ports::content::{Content, CreatePostError, PostFilter};
+use crate::ports::clock::Clock;
+use crate::ports::content::{Content, CreatePostError, Kept, PostFilter, place_of};
 
-use super::database::{Database, unreadable};
+use super::database::{Database, WriteGuard, unreadable};
+use super::post_lists::{CountsRow, PostRow, home, list_query};
 use super::stored;
 
-/// Keeps posts in `log.db`, or in a file of its own with the same schema.
+const INSERT: &str = "
+    INSERT INTO posts (id, author_id, author_name, status, removed, sort_at, published_event,
+                       event_id, slug, document, event)
+    VALUES (?1, ?2, ?3, ?4, 0, ?5, iif(?6, ?7, NULL), ?7, ?8, ?9, ?10)
+    ON CONFLICT DO NOTHING";
+
+const REPLACE: &str = "
+    UPDATE posts
+    SET status = ?3, removed = ?4, sort_at = ?5, published_event = iif(?6, ?7, published_event),
+        event_id = ?7, document = ?8, event = ?9
+    WHERE id = ?1 AND event_id = ?2";
+
+pub(super) const KEPT: &str = "
+    SELECT p.removed, p.event, p.document, c.likes, c.comments, c.views, c.shares, c.bookmarks
+    FROM posts AS p LEFT JOIN post_counts AS c ON c.post_id = p.id WHERE p.id = ?1";
+
+pub(super) const WITH_SLUG: &str = "SELECT id FROM posts WHERE slug = ?1 AND removed = 0";
+
+pub(super) const SHOWN: &str = "
+    SELECT p.document, c.likes, c.comments, c.views, c.shares, c.bookmarks
+    FROM posts AS p LEFT JOIN post_counts AS c ON c.post_id = p.id
+    WHERE p.id = ?1 AND p.removed = 0";
+
+pub(super) const PUBLISHED: &str = "
+    SELECT p.document, c.likes, c.comments, c.views, c.shares, c.bookmarks
+    FROM posts AS p LEFT JOIN post_counts AS c ON c.post_id = p.id
+    WHERE p.id IN (SELECT value FROM json_each(?1)) AND p.removed = 0 AND p.status = 'published'";
+
+pub(super) const COUNTS: &str = "
+    SELECT p.id, c.likes, c.comments, c.views, c.shares, c.bookmarks
+    FROM posts AS p LEFT JOIN post_counts AS c ON c.post_id = p.id
+    WHERE p.id IN (SELECT value FROM json_each(?1))";
+
+/// Merges the indexes of five tables, one for each kind of document.
+pub(super) const EMBEDDED: &str = "
+    SELECT event_id, event FROM posts WHERE event_id > ?1 AND event_id < ?2
+    UNION ALL
+    SELECT event_id, event FROM post_marks WHERE event_id > ?1 AND event_id < ?2
+    UNION ALL
+    SELECT event_id, event FROM follows WHERE event_id > ?1 AND event_id < ?2
+    UNION ALL
+    SELECT event_id, event FROM comments WHERE event_id > ?1 AND event_id < ?2
+    UNION ALL
+    SELECT event_id, event FROM inboxes WHERE event_id > ?1 AND event_id < ?2
+    ORDER BY event_id LIMIT ?3";
+
+/// Keeps posts, marks, comments and inboxes in `log.db`, or in a file of its own
+/// with the same schema.
 pub struct SqliteContent {
-    db: Arc<Database>,
+    pub(super) db: Arc<Database>,
+    pub(super) clock: Arc<dyn Clock>,
     covered: bool,
 }
 
 /// What became of an attempt to insert a post.
 enum Insertion {
     Created,
-    Existed(Box<(Post, Event)>),
+    Existed(Box<Kept<Post>>),
     SlugTaken,
+}
+
+#[derive(FromRow)]
+struct KeptRow {
+    removed: bool,
+    event: String,
+    #[sqlx(flatten)]
+    post: PostRow,
+}
+
+impl KeptRow {
+    fn read(self) -> Result<Kept<Post>, Error> {
+        Ok(Kept {
+            document: self.post.read()?,
+            removed: self.removed,
+            event: stored::event(&self.event)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct CountedRow {
+    id: String,
+    #[sqlx(flatten)]
+    counts: CountsRow,
 }
 
 impl SqliteContent {
     /// Content in a file opened with `Schema::Log`. It is `covered` where the
     /// event log is in that very file, whose appends then make it durable;
-    /// where it is not, each write is made durable by itself.
-    pub fn new(db: Arc<Database>, covered: bool) -> Self {
-        Self { db, covered }
+    /// where it is not, each write is made durable by itself. The clock tells
+    /// how old a post may be that an inbox lists.
+    pub fn new(db: Arc<Database>, covered: bool, clock: Arc<dyn Clock>) -> Self {
+        Self { db, clock, covered }
+    }
+
+    /// The writer whose commits are durable when the port says.
+    pub(super) async fn writer(&self) -> Result<WriteGuard<'_>, Error> {
+        if self.covered { self.db.covered_write().await } else { self.db.durable_write().await }
     }
 
     async fn insert(&self, post: &Post, event: &Event) -> Result<Insertion, Error> {
-        let mut writer = if self.covered {
-            self.db.covered_write().await?
-        } else {
-            self.db.durable_write().await?
-        };
+        let query = sqlx::query(INSERT)
+            .bind(post.id.to_string())
+            .bind(post.author.id.0)
+            .bind(&post.author.username)
+            .bind(post.status.as_str())
+            .bind(place_of(post).at.as_millis())
+            .bind(matches!(event.fact, Fact::PostPublished(_)))
+            .bind(&event.id.0.as_bytes()[..])
+            .bind(&post.slug)
+            .bind(stored::to_json(post)?)
+            .bind(stored::to_json(event)?);
         // One statement is one transaction; only a conflict needs a second look.
-        if insert_document(&mut writer, post, event).await? {
+        let done = query.execute(&mut *self.writer().await?).await?;
+        if done.rows_affected() > 0 {
             return Ok(Insertion::Created);
         }
-        Ok(match existing(&mut writer, post.id).await? {
-            Some(stored) => Insertion::Existed(Box::new(stored)),
+        Ok(match self.kept(post.id).await? {
+            Some(kept) => Insertion::Existed(Box::new(kept)),
             None => Insertion::SlugTaken,
         })
     }
 
-    async fn find(&self, id: PostId) -> Result<Option<Post>, Error> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT document FROM posts WHERE id = ?")
+    async fn kept(&self, id: PostId) -> Result<Option<Kept<Post>>, Error> {
+        let row = sqlx::query_as::<_, KeptRow>(KEPT)
             .bind(id.to_string())
             .fetch_optional(self.db.readers())
             .await?;
-        row.map(|(document,)| read_post(&document)).transpose()
+        row.map(KeptRow::read).transpose()
+    }
+
+    /// Without the event, which holds the whole post once more.
+    async fn shown(&self, id: PostId) -> Result<Option<Post>, Error> {
+        let row: Option<PostRow> =
+            sqlx::query_as(SHOWN).bind(id.to_string()).fetch_optional(self.db.readers()).await?;
+        row.map(PostRow::read).transpose()
+    }
+
+    async fn replace(&self, kept: &Kept<Post>, expected: EventId) -> Result<bool, Error> {
+        let Kept { document: post, removed, event } = kept;
+        // What stays as it is never changes, and so may be read before the turn to write.
+        let Some(before) = self.kept(post.id).await?.filter(|k| k.event.id == expected) else {
+            return Ok(false);
+        };
+        let post = Post {
+            slug: before.document.slug,
+            author: before.document.author,
+            created_at: before.document.created_at,
+            ..post.clone()
+        };
+        let query = sqlx::query(REPLACE)
+            .bind(post.id.to_string())
+            .bind(&expected.0.as_bytes()[..])
+            .bind(post.status.as_str())
+            .bind(removed)
+            .bind(place_of(&post).at.as_millis())
+            .bind(matches!(event.fact, Fact::PostPublished(_)))
+            .bind(&event.id.0.as_bytes()[..])
+            .bind(stored::to_json(&post)?)
+            .bind(stored::to_json(event)?);
+        let done = query.execute(&mut *self.writer().await?).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn with_slug(&self, slug: &str) -> Result<Option<PostId>, Error> {
+        let id: Option<String> =
+            sqlx::query_scalar(WITH_SLUG).bind(slug).fetch_optional(self.db.readers()).await?;
+        id.map(|id| id.parse().map_err(unreadable)).transpose()
     }
 
     async fn list(
         &self,
         filter: &PostFilter,
-        before: Option<PostId>,
+        after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<Post>, Error> {
-        let rows: Vec<(String,)> =
-            list_query(filter, before, limit).build_query_as().fetch_all(self.db.readers()).await?;
-        rows.iter().map(|(document,)| read_post(document)).collect()
+        let unrestricted = filter.tag.is_none() && filter.author.is_none();
+        let rows: Vec<PostRow> = match filter.followed_by.filter(|_| unrestricted) {
+            Some(reader) => home(&self.db, reader, filter.status, after, limit).await?,
+            None => {
+                let mut query = list_query(filter, after, limit);
+                query.build_query_as().fetch_all(self.db.readers()).await?
+            }
+        };
+        rows.into_iter().map(PostRow::read).collect()
+    }
+
+    async fn published_of(&self, ids: &[PostId]) -> Result<Vec<Post>, Error> {
+        let rows: Vec<PostRow> =
+            sqlx::query_as(PUBLISHED).bind(stored::rows(ids)?).fetch_all(self.db.readers()).await?;
+        rows.into_iter().map(PostRow::read).collect()
+    }
+
+    async fn counts_of(&self, ids: &[PostId]) -> Result<HashMap<PostId, PostCounts>, Error> {
+        let rows: Vec<CountedRow> =
+            sqlx::query_as(COUNTS).bind(stored::rows(ids)?).fetch_all(self.db.readers()).await?;
+        rows.into_iter()
+            .map(|row| Ok((row.id.parse().map_err(unreadable)?, row.counts.read()?)))
+            .collect()
     }
 
     async fn embedded(
@@ -76,84 +226,14 @@ impl SqliteContent {
         before: EventId,
         limit: usize,
     ) -> Result<Vec<Event>, Error> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT event FROM posts WHERE event_id > ? AND event_id < ? ORDER BY event_id LIMIT ?",
-        )
-        .bind(&after.0.as_bytes()[..])
-        .bind(&before.0.as_bytes()[..])
-        .bind(stored::integer(limit))
-        .fetch_all(self.db.readers())
-        .await?;
-        rows.iter().map(|(event,)| stored::event(event)).collect()
-    }
-}
-
-/// Inserts a post with its tags; false if its id or slug is taken.
-async fn insert_document(
-    connection: &mut SqliteConnection,
-    post: &Post,
-    event: &Event,
-) -> Result<bool, Error> {
-    let inserted = sqlx::query(
-        "INSERT INTO posts (id, author_id, status, slug, document, event_id, event)
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-    )
-    .bind(post.id.to_string())
-    .bind(post.author.id.0)
-    .bind(post.status.as_str())
-    .bind(&post.slug)
-    .bind(stored::to_json(post)?)
-    .bind(&event.id.0.as_bytes()[..])
-    .bind(stored::to_json(event)?)
-    .execute(connection)
-    .await?;
-    Ok(inserted.rows_affected() > 0)
-}
-
-async fn existing(
-    connection: &mut SqliteConnection,
-    id: PostId,
-) -> Result<Option<(Post, Event)>, Error> {
-    let row: Option<(String, String)> =
-        sqlx::query_as("SELECT document, event FROM posts WHERE id = ?")
-            .bind(id.to_string())
-            .fetch_optional(connection)
+        let rows: Vec<(Vec<u8>, String)> = sqlx::query_as(EMBEDDED)
+            .bind(&after.0.as_bytes()[..])
+            .bind(&before.0.as_bytes()[..])
+            .bind(stored::integer(limit))
+            .fetch_all(self.db.readers())
             .await?;
-    row.map(|(document, event)| Ok((read_post(&document)?, stored::event(&event)?))).transpose()
-}
-
-/// Walks one index backwards: that of the tag, the author, the status or the ids.
-pub(super) fn list_query(
-    filter: &PostFilter,
-    before: Option<PostId>,
-    limit: usize,
-) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT p.document FROM ");
-    let id = if let Some(tag) = &filter.tag {
-        query.push("post_tags AS t CROSS JOIN posts AS p ON p.id = t.post_id WHERE t.tag = ");
-        query.push_bind(tag.clone());
-        "t.post_id"
-    } else {
-        query.push("posts AS p WHERE true");
-        "p.id"
-    };
-    if let Some(author) = filter.author {
-        query.push(" AND p.author_id = ").push_bind(author.0);
+        rows.iter().map(|(_, event)| stored::event(event)).collect()
     }
-    if let Some(status) = filter.status {
-        query.push(" AND p.status = ").push_bind(status.as_str());
-    }
-    if let Some(before) = before {
-        query.push(" AND ").push(id).push(" < ");
-        query.push_bind(before.to_string());
-    }
-    query.push(" ORDER BY ").push(id).push(" DESC LIMIT ");
-    query.push_bind(stored::integer(limit));
-    query
-}
-
-fn read_post(document: &str) -> Result<Post, Error> {
-    serde_json::from_str(document).map_err(unreadable)
 }
 
 #[async_trait]
@@ -164,25 +244,50 @@ impl Content for SqliteContent {
         event: &Event,
     ) -> Result<(Post, Event), CreatePostError> {
         match self.insert(post, event).await {
-            Ok(Insertion::Created) => Ok((post.clone(), event.clone())),
-            Ok(Insertion::Existed(stored)) => Ok(*stored),
+            Ok(Insertion::Created) => {
+                let post = Post { counts: PostCounts::default(), ..post.clone() };
+                Ok((post, event.clone()))
+            }
+            Ok(Insertion::Existed(kept)) => Ok((kept.document, kept.event)),
             Ok(Insertion::SlugTaken) => Err(CreatePostError::SlugTaken),
             Err(e) => Err(self.db.failed(e).into()),
         }
     }
 
+    async fn kept_post(&self, id: PostId) -> Result<Option<Kept<Post>>, StoreError> {
+        self.kept(id).await.map_err(|e| self.db.failed(e))
+    }
+
     async fn post(&self, id: PostId) -> Result<Option<Post>, StoreError> {
-        self.find(id).await.map_err(|e| self.db.failed(e))
+        self.shown(id).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn replace_post(&self, post: &Kept<Post>, expected: EventId) -> Result<bool, StoreError> {
+        let replaced = self.replace(post, expected).await;
+        replaced.map_err(|e| self.db.failed(e))
+    }
+
+    async fn post_with_slug(&self, slug: &str) -> Result<Option<PostId>, StoreError> {
+        self.with_slug(slug).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn published(&self, ids: &[PostId]) -> Result<Vec<Post>, StoreError> {
+        let posts = self.published_of(ids).await;
+        posts.map_err(|e| self.db.failed(e))
     }
 
     async fn posts(
         &self,
         filter: &PostFilter,
-        before: Option<PostId>,
+        after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Vec<Post>, StoreError> {
-        let posts = self.list(filter, before, limit).await;
+        let posts = self.list(filter, after, limit).await;
         posts.map_err(|e| self.db.failed(e))
+    }
+
+    async fn counts(&self, ids: &[PostId]) -> Result<HashMap<PostId, PostCounts>, StoreError> {
+        self.counts_of(ids).await.map_err(|e| self.db.failed(e))
     }
 
     async fn embedded_events(

@@ -23,6 +23,8 @@ const APPEND: &str = "
     WHERE true
     ON CONFLICT (id) DO NOTHING";
 
+pub(super) const BY_ID: &str = "SELECT body FROM events WHERE id > ?1 ORDER BY id LIMIT ?2";
+
 /// Keeps events in `log.db`.
 pub struct SqliteEventLog {
     db: Arc<Database>,
@@ -65,6 +67,15 @@ impl SqliteEventLog {
                 })
             })
             .collect()
+    }
+
+    async fn read_along(&self, after: EventId, limit: usize) -> Result<Vec<Event>, Error> {
+        let bodies: Vec<String> = sqlx::query_scalar(BY_ID)
+            .bind(&after.0.as_bytes()[..])
+            .bind(stored::integer(limit))
+            .fetch_all(self.db.readers())
+            .await?;
+        bodies.iter().map(|body| stored::event(body)).collect()
     }
 
     async fn absent(&self, ids: &[EventId]) -> Result<Vec<EventId>, Error> {
@@ -117,6 +128,11 @@ impl EventLog for SqliteEventLog {
         limit: usize,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let events = self.read(cursor, limit).await;
+        events.map_err(|e| self.db.failed(e))
+    }
+
+    async fn read_by_id(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let events = self.read_along(after, limit).await;
         events.map_err(|e| self.db.failed(e))
     }
 

@@ -6,10 +6,15 @@
 
 pub mod accounts;
 pub mod analytics;
+pub mod comments;
 pub mod content;
 pub mod database;
 pub mod event_log;
 pub mod idempotency;
+pub mod inbox;
+mod inbox_items;
+pub mod marks;
+mod post_lists;
 pub mod relay_ledger;
 mod stored;
 

@@ -8,7 +8,6 @@ use tempfile::TempDir;
 use crate::adapters::contract::{Log, Subject};
 use crate::ports::accounts::Accounts;
 use crate::ports::analytics::Analytics;
-use crate::ports::content::Content;
 
 use super::*;
 
@@ -32,6 +31,9 @@ async fn log() -> Log {
     }
 }
 
+mod account_files;
+mod community;
+mod dimensions;
 mod files;
 mod plans;
 
@@ -46,6 +48,20 @@ mod accounts {
     crate::adapters::contract::accounts::accounts_contract!(fresh);
 }
 
+mod account_control {
+    use crate::adapters::contract::account_control::Controlled;
+
+    use super::*;
+
+    async fn fresh() -> Controlled {
+        let (db, directory) = database(Schema::Accounts).await;
+        let accounts = Arc::new(SqliteAccounts::new(db));
+        Controlled { control: accounts.clone(), accounts, keep: Box::new(directory) }
+    }
+
+    crate::adapters::contract::account_control::account_control_contract!(fresh);
+}
+
 mod analytics {
     use super::*;
 
@@ -55,28 +71,6 @@ mod analytics {
     }
 
     crate::adapters::contract::analytics::analytics_contract!(fresh);
-}
-
-mod covered_content {
-    use super::*;
-
-    async fn fresh() -> Subject<dyn Content> {
-        let (db, directory) = database(Schema::Log).await;
-        Subject { port: Arc::new(SqliteContent::new(db, true)), keep: Box::new(directory) }
-    }
-
-    crate::adapters::contract::content::content_contract!(fresh);
-}
-
-mod content_of_its_own {
-    use super::*;
-
-    async fn fresh() -> Subject<dyn Content> {
-        let (db, directory) = database(Schema::Log).await;
-        Subject { port: Arc::new(SqliteContent::new(db, false)), keep: Box::new(directory) }
-    }
-
-    crate::adapters::contract::content::content_contract!(fresh);
 }
 
 mod event_log {

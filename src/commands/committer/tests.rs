@@ -7,17 +7,18 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{at, event_id, incarnation};
+use crate::adapters::contract::{absent, at, event_id, incarnation};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::Namespaces;
 use crate::domain::publication::Delivery;
+use crate::metrics::CommitMetrics;
 use crate::ports::StoreError;
 use crate::ports::broker::Broker;
 use crate::ports::event_log::{AppendError, LogCursor, RelayLedger};
-use crate::relay::outbound::{OutboundRelay, Publisher};
+use crate::relay::outbound::OutboundRelay;
 use crate::relay::recorder;
 
 const OPTIONS: CommitOptions = CommitOptions {
@@ -73,6 +74,10 @@ impl EventLog for AskingLog {
         self.model.read_after(cursor, limit).await
     }
 
+    async fn read_by_id(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.model.read_by_id(after, limit).await
+    }
+
     async fn missing(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {
         self.model.missing(ids).await
     }
@@ -96,14 +101,17 @@ impl Bench {
         ledger.open_incarnation(incarnation(1), at(0)).await.unwrap();
         let (sink, deliveries) = mpsc::channel(1_000);
         let clock = Arc::new(ManualClock::at(at(0)));
-        let broker = Arc::new(MemoryBroker::new(ledger.clone(), clock, sink).await.unwrap());
+        let broker = Arc::new(
+            MemoryBroker::new(ledger.clone(), absent::present(), clock, sink).await.unwrap(),
+        );
         broker.subscribe(&ChannelName::feed()).await.unwrap();
-        let publisher = Arc::new(Publisher::new(broker, Arc::new(Namespaces::new([], None))));
+        let publisher = Arc::new(absent::publisher(broker, Arc::new(Namespaces::new([], None))));
         let (recorder, _recording) = recorder::start(ledger);
         let run = incarnation(1);
         let (outbound, relay) =
             OutboundRelay::new(publisher, log.clone(), run, recorder, 1_000, 512);
-        let (committer, commit_loop) = Committer::new(log.clone(), outbound, run, options);
+        let (committer, commit_loop) =
+            Committer::new(log.clone(), outbound, run, options, CommitMetrics::default());
         tokio::spawn(relay.run());
         tokio::spawn(commit_loop.run());
         Self { committer: Arc::new(committer), log, calls, deliveries }

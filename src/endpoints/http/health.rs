@@ -7,31 +7,47 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::time::Timestamp;
 use crate::endpoints::reply::json;
 use crate::endpoints::request::App;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
 struct Report {
     timestamp: Timestamp,
+    /// By `mysql`, `postgresql`, `mongodb` and `redis`.
     services: BTreeMap<&'static str, Service>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StoreHealth)]
 struct Service {
+    /// `healthy`, `unhealthy`, or `embedded` for a store that lives in this process.
     status: &'static str,
     latency_ms: f64,
+    /// Why it is unhealthy.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NodeStatus)]
 struct Status {
+    /// `live`, `ready` or `starting`.
     status: &'static str,
 }
 
-/// `GET /health`: how each store is; 503 if one is unhealthy.
+/// Says how each store is.
+#[utoipa::path(
+    get, path = "/health", tag = "operations", operation_id = "health",
+    responses(
+        (status = 200, description = "No store is unhealthy.", body = Report),
+        (status = 503, description = "A store is unhealthy.", body = Report),
+    )
+)]
 pub async fn report(State(app): State<App>) -> Response {
     let mut services = BTreeMap::new();
     let mut status = StatusCode::OK;
@@ -46,12 +62,23 @@ pub async fn report(State(app): State<App>) -> Response {
     json(status, &Report { timestamp: app.clock.now(), services })
 }
 
-/// `GET /health/live`: whether the process runs.
+/// Says that the process runs.
+#[utoipa::path(
+    get, path = "/health/live", tag = "operations", operation_id = "live",
+    responses((status = 200, body = Status))
+)]
 pub async fn live() -> Response {
     json(StatusCode::OK, &Status { status: "live" })
 }
 
-/// `GET /health/ready`: whether it should get requests.
+/// Says whether the node should get requests.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "operations", operation_id = "ready",
+    responses(
+        (status = 200, body = Status),
+        (status = 503, description = "It is starting.", body = Status),
+    )
+)]
 pub async fn ready(State(app): State<App>) -> Response {
     if app.ready.load(Ordering::Acquire) {
         json(StatusCode::OK, &Status { status: "ready" })

@@ -1,36 +1,46 @@
 //! `/v1/posts`.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
-use super::paging::{self, PageQuery};
-use crate::commands::publish_post::Draft;
+use super::paging::{self, List, PageQuery};
+use crate::commands::draft::Draft;
+use crate::commands::edit_post::PostEdit;
 use crate::commands::validation::Faults;
 use crate::domain::ids::{PostId, UserId};
 use crate::domain::post::{Difficulty, PostStatus};
-use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::publication::Json;
-use crate::endpoints::reply::{Refused, answer, json, storable};
-use crate::endpoints::request::{
-    App, Caller, IdempotencyKey, JsonBody, MaybeCaller, Parameters, to_the_end,
-};
+use crate::endpoints::action::{Action, Asked, perform};
+use crate::endpoints::limited::Writer;
+use crate::endpoints::openapi::problems::NotTheAuthor;
+use crate::endpoints::reply::{Refused, answer, json};
+use crate::endpoints::request::{App, JsonBody, MaybeCaller, Parameters, path_id};
 use crate::ports::content::PostFilter;
-use crate::ports::idempotency::Minted;
+use crate::queries::posts::PostView;
 
 /// The body of a new post.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
+#[schema(examples(json!({"title": "Hello", "content": "The first post.", "tags": ["rust"]})))]
 pub struct PostBody {
+    #[schema(required, min_length = 1, max_length = 200)]
     title: String,
+    /// Markdown.
+    #[schema(required, min_length = 1, max_length = 200_000)]
     content: String,
+    /// Taken in lower case.
+    #[schema(max_items = 10)]
     tags: Option<Vec<String>>,
+    #[schema(max_items = 10)]
     categories: Option<Vec<String>>,
     difficulty: Option<Difficulty>,
+    /// `published`, if it is not said.
     status: Option<PostStatus>,
+    /// Any JSON object.
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Json>,
 }
 
@@ -48,52 +58,126 @@ impl From<PostBody> for Draft {
     }
 }
 
-/// `POST /v1/posts`
-pub async fn create(
-    State(app): State<App>,
-    Caller(caller): Caller,
-    key: IdempotencyKey,
-    JsonBody { value: body, raw }: JsonBody<PostBody>,
-) -> Result<Response, Refused> {
-    let scope = key.scope(format!("user:{}", caller.user.id), "POST /v1/posts");
-    let services = Arc::clone(&app);
-    let work = async move {
-        let (services, author) = (&services, &caller.user);
-        let publish = |minted: Minted| async move {
-            let id = minted.resource.parse().map_err(|_| {
-                let detail = "A kept idempotency key holds no post id.";
-                Problem::new(ProblemKind::Internal, "internal_error", detail)
-            })?;
-            let event = minted.event;
-            let post = services.publish_post.run(author, body.into(), id, event).await?;
-            storable(StatusCode::CREATED, &post)
-        };
-        services.once.run(scope, &raw, services.mint.post(), publish).await
-    };
-    Ok(answer(to_the_end(&app, work).await?))
+/// The body of an edit; what is missing stays.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(examples(json!({"title": "Hello again", "version": 1})))]
+pub struct EditBody {
+    #[schema(min_length = 1, max_length = 200)]
+    title: Option<String>,
+    /// Markdown.
+    #[schema(min_length = 1, max_length = 200_000)]
+    content: Option<String>,
+    /// Taken in lower case.
+    #[schema(max_items = 10)]
+    tags: Option<Vec<String>>,
+    #[schema(max_items = 10)]
+    categories: Option<Vec<String>>,
+    difficulty: Option<Difficulty>,
+    /// A draft can be published, a published post archived, an archived one published again.
+    status: Option<PostStatus>,
+    /// Any JSON object.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Json>,
+    /// The version that the caller saw; an edit of any other is refused.
+    #[schema(minimum = 1)]
+    version: Option<u64>,
 }
 
-/// `GET /v1/posts/{id}`
+impl From<EditBody> for PostEdit {
+    fn from(body: EditBody) -> Self {
+        let EditBody { title, content, tags, categories, difficulty, status, metadata, version } =
+            body;
+        Self { title, content, tags, categories, difficulty, status, metadata, version }
+    }
+}
+
+/// Publishes a post, or keeps a draft.
+#[utoipa::path(
+    post, path = "/v1/posts", tag = "posts", operation_id = "publish_post",
+    params(Asked), request_body = PostBody, security(("session" = [])),
+    responses((status = 201, body = PostView), Writer)
+)]
+pub async fn create(
+    State(app): State<App>,
+    Writer(caller): Writer,
+    asked: Asked,
+    JsonBody { value: body, raw }: JsonBody<PostBody>,
+) -> Result<Response, Refused> {
+    let action = Action::PublishPost(Box::new(body.into()));
+    Ok(answer(perform(&app, caller.user, asked.with_body(&raw), action).await?))
+}
+
+/// Changes one of the caller's posts; what is missing or null stays.
+#[utoipa::path(
+    patch, path = "/v1/posts/{id}", tag = "posts", operation_id = "edit_post",
+    params(("id" = PostId, Path), Asked), request_body = EditBody, security(("session" = [])),
+    responses((status = 200, body = PostView), Writer, NotTheAuthor)
+)]
+pub async fn edit(
+    State(app): State<App>,
+    Writer(caller): Writer,
+    Path(id): Path<String>,
+    asked: Asked,
+    JsonBody { value: body, raw }: JsonBody<EditBody>,
+) -> Result<Response, Refused> {
+    let action = Action::EditPost(path_id(&id, "post")?, Box::new(body.into()));
+    Ok(answer(perform(&app, caller.user, asked.with_body(&raw), action).await?))
+}
+
+/// Removes one of the caller's posts; moderators remove anyone's.
+#[utoipa::path(
+    delete, path = "/v1/posts/{id}", tag = "posts", operation_id = "remove_post",
+    params(("id" = PostId, Path), Asked), security(("session" = [])),
+    responses((status = 204), Writer, NotTheAuthor)
+)]
+pub async fn remove(
+    State(app): State<App>,
+    Writer(caller): Writer,
+    Path(id): Path<String>,
+    asked: Asked,
+) -> Result<Response, Refused> {
+    let action = Action::RemovePost(path_id(&id, "post")?);
+    Ok(answer(perform(&app, caller.user, asked, action).await?))
+}
+
+/// Shows a post.
+#[utoipa::path(
+    get, path = "/v1/posts/{id}", tag = "posts", operation_id = "show_post",
+    params(("id" = String, Path, description = "The id of the post, or its slug.")),
+    security((), ("session" = [])),
+    responses((status = 200, body = PostView))
+)]
 pub async fn show(
     State(app): State<App>,
     MaybeCaller(caller): MaybeCaller,
-    Path(id): Path<String>,
+    Path(name): Path<String>,
 ) -> Result<Response, Refused> {
-    let id: PostId = id.parse().map_err(|_| Problem::not_found("post"))?;
-    let post = app.posts.one(id, caller.map(|caller| caller.user.id)).await?;
+    let post = app.posts.one(&name, caller.map(|caller| caller.user.id)).await?;
     Ok(json(StatusCode::OK, &post))
 }
 
 /// Which posts are asked for, as it came.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// In any case.
     tag: Option<String>,
+    /// The number of an account.
+    #[param(value_type = Option<UserId>)]
     author: Option<String>,
+    /// Drafts are listed for their author alone.
+    #[param(value_type = Option<PostStatus>)]
     status: Option<String>,
 }
 
-/// `GET /v1/posts`
+/// Lists posts, latest first; those that are published, unless a status is given.
+#[utoipa::path(
+    get, path = "/v1/posts", tag = "posts", operation_id = "list_posts",
+    params(ListQuery, PageQuery), security((), ("session" = [])),
+    responses((status = 200, body = List<PostView>))
+)]
 pub async fn list(
     State(app): State<App>,
     MaybeCaller(caller): MaybeCaller,
@@ -101,7 +185,7 @@ pub async fn list(
     Parameters(page): Parameters<PageQuery>,
 ) -> Result<Response, Refused> {
     let mut faults = Faults::default();
-    let (before, limit) = page.read(&mut faults);
+    let (after, limit) = page.read(&mut faults);
     let author = query.author.as_deref().filter(|text| !text.is_empty()).map(str::parse);
     if matches!(author, Some(Err(_))) {
         faults.add("author", "not_a_number", "Must be the number of an account.");
@@ -115,7 +199,8 @@ pub async fn list(
         tag: query.tag.filter(|tag| !tag.is_empty()).map(|tag| tag.to_lowercase()),
         author: author.and_then(Result::ok).map(UserId),
         status: status.flatten(),
+        followed_by: None,
     };
-    let page = app.posts.list(filter, caller.map(|caller| caller.user.id), before, limit).await?;
-    Ok(paging::list(&page)?)
+    let caller = caller.map(|caller| caller.user.id);
+    Ok(paging::list(&app.posts.list(filter, caller, after.as_ref(), limit).await?))
 }

@@ -9,10 +9,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::client_protocol::codes::ClientError;
 use crate::commands::publish::Publishing;
+use crate::domain::account::TokenHash;
 use crate::domain::channel::ChannelName;
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::publication::{Json, StreamPosition};
@@ -23,59 +24,77 @@ use crate::ports::idempotency::{KeyScope, Minted, StoredAnswer};
 /// Channels in one broadcast.
 const BROADCAST_MAX: usize = 1_000;
 
-/// The body of `/api/publish`.
-#[derive(Deserialize)]
+/// What is published, and where.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"channel": "chat:lobby", "data": {"text": "hello"}})))]
 struct PublishBody {
     #[serde(default)]
+    #[schema(required)]
     channel: String,
+    /// Any JSON.
+    #[schema(required, value_type = Value)]
     data: Option<Json>,
+    /// Labels for the receiver.
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    /// As the header Idempotency-Key elsewhere.
     #[serde(default)]
     idempotency_key: String,
 }
 
-/// The body of `/api/broadcast`.
-#[derive(Deserialize)]
+/// What is published, and in which channels.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"channels": ["chat:lobby", "chat:help"], "data": {"text": "hello"}})))]
 struct BroadcastBody {
     #[serde(default)]
+    #[schema(required, min_items = 1, max_items = 1_000)]
     channels: Vec<String>,
+    /// Any JSON.
+    #[schema(required, value_type = Value)]
     data: Option<Json>,
+    /// Labels for the receiver.
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    /// As the header Idempotency-Key elsewhere.
     #[serde(default)]
     idempotency_key: String,
 }
 
 /// Where a publication stands.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PublishResult {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     offset: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     epoch: Option<String>,
 }
 
-#[derive(Serialize)]
+/// It was done.
+#[derive(Serialize, ToSchema)]
 struct Succeeded<T> {
     result: T,
 }
 
-#[derive(Serialize)]
+/// It was refused.
+#[derive(Serialize, ToSchema)]
 struct Failed {
     error: ClientError,
 }
 
-#[derive(Serialize)]
+/// What became of a call.
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum Outcome {
-    Result(Succeeded<PublishResult>),
+enum Outcome<T> {
+    Result(Succeeded<T>),
     Error(Failed),
 }
 
-#[derive(Serialize)]
+/// What became of each publication, in the order of the channels.
+#[derive(Serialize, ToSchema)]
 struct BroadcastResult {
-    responses: Vec<Outcome>,
+    responses: Vec<Outcome<PublishResult>>,
 }
 
 impl From<Option<StreamPosition>> for PublishResult {
@@ -85,13 +104,20 @@ impl From<Option<StreamPosition>> for PublishResult {
     }
 }
 
-/// `POST /api/publish`
+/// Publishes to a channel.
+///
+/// Like the other methods it answers as Centrifugo does: 200 with `result`, or with `error`.
+#[utoipa::path(
+    post, path = "/api/publish", tag = "server API", operation_id = "publish",
+    request_body = PublishBody, security(("api_key" = [])),
+    responses((status = 200, body = Outcome<PublishResult>))
+)]
 pub async fn publish(
     State(app): State<App>,
     headers: HeaderMap,
     body: JsonBody<serde::de::IgnoredAny>,
 ) -> Result<Response, Refused> {
-    authorize(&app, &headers)?;
+    authorize(&app, &headers).await?;
     let request: PublishBody = read(&body.raw)?;
     let checked = check_channel(&app, &request.channel);
     let (channel, data) = match checked
@@ -110,13 +136,18 @@ pub async fn publish(
     once(&app, request.idempotency_key, "POST /api/publish", body.raw, run).await
 }
 
-/// `POST /api/broadcast`
+/// Publishes to many channels at once.
+#[utoipa::path(
+    post, path = "/api/broadcast", tag = "server API", operation_id = "broadcast",
+    request_body = BroadcastBody, security(("api_key" = [])),
+    responses((status = 200, body = Outcome<BroadcastResult>))
+)]
 pub async fn broadcast(
     State(app): State<App>,
     headers: HeaderMap,
     body: JsonBody<serde::de::IgnoredAny>,
 ) -> Result<Response, Refused> {
-    authorize(&app, &headers)?;
+    authorize(&app, &headers).await?;
     let request: BroadcastBody = read(&body.raw)?;
     let count = request.channels.len();
     let Some(data) = request.data.filter(|_| (1..=BROADCAST_MAX).contains(&count)) else {
@@ -195,8 +226,9 @@ fn read<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
 }
 
 /// Compares the key of `X-API-Key` or `Authorization: apikey …` by its hash, so
-/// that the time it takes tells nothing about it.
-fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+/// that the time it takes tells nothing about it. One that is not the key of the
+/// settings may be one that an operator created.
+async fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let from_authorization = || {
         let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, key) = value.split_once(' ')?;
@@ -204,8 +236,13 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     };
     let shown =
         headers.get("x-api-key").and_then(|value| value.to_str().ok()).or_else(from_authorization);
-    let hash = shown.map(|key| <[u8; 32]>::from(Sha256::digest(key.as_bytes())));
-    if app.limits.api_insecure || (hash.is_some() && hash == app.limits.api_key_hash) {
+    let hash = shown.map(TokenHash::of);
+    if app.limits.api_insecure || hash.is_some_and(|hash| Some(hash.0) == app.limits.api_key_hash) {
+        return Ok(());
+    }
+    if let Some(hash) = hash
+        && app.accounts.authenticator.is_api_key(&hash).await?
+    {
         return Ok(());
     }
     let detail = "A valid key is needed in the header X-API-Key.";

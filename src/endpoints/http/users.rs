@@ -1,45 +1,36 @@
 //! `/v1/users`.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::commands::register_user::Registration;
 use crate::domain::account::{Plan, User};
 use crate::domain::ids::UserId;
-use crate::domain::time::Timestamp;
+use crate::endpoints::limited::Registering;
+use crate::endpoints::openapi::problems::Taken;
 use crate::endpoints::reply::{Refused, json};
-use crate::endpoints::request::{App, JsonBody};
+use crate::endpoints::request::{App, JsonBody, path_id};
+use crate::ports::marks::FollowCounts;
+use crate::queries::users::UserView;
 
 /// An account as its owner sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct OwnUser<'a> {
-    id: UserId,
-    username: &'a str,
-    display_name: String,
-    first_name: &'a str,
-    last_name: &'a str,
-    created_at: Timestamp,
-    followers: u64,
-    following: u64,
+    #[serde(flatten)]
+    public: UserView,
     email: &'a str,
     email_verified: bool,
     plan: Plan,
 }
 
-impl<'a> From<&'a User> for OwnUser<'a> {
-    fn from(user: &'a User) -> Self {
+impl<'a> OwnUser<'a> {
+    /// An account with its follow counts.
+    pub fn of(user: &'a User, counts: FollowCounts) -> Self {
         Self {
-            id: user.id,
-            username: &user.username,
-            display_name: user.display_name(),
-            first_name: &user.first_name,
-            last_name: &user.last_name,
-            created_at: user.created_at,
-            // Nobody can follow yet in this version.
-            followers: 0,
-            following: 0,
+            public: UserView::of(user, counts),
             email: &user.email,
             email_verified: user.email_verified,
             plan: user.plan,
@@ -47,22 +38,47 @@ impl<'a> From<&'a User> for OwnUser<'a> {
     }
 }
 
+/// Shows a user.
+#[utoipa::path(
+    get, path = "/v1/users/{id}", tag = "users", operation_id = "show_user",
+    params(("id" = UserId, Path)),
+    responses((status = 200, body = UserView))
+)]
+pub async fn show(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Refused> {
+    let user = app.users.one(UserId(path_id(&id, "user")?)).await?;
+    Ok(json(StatusCode::OK, &user))
+}
+
 /// The body of a registration. What is missing is empty, and refused as such
 /// with all other faults.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(default)]
-#[derive(Default)]
+#[schema(examples(json!({
+    "email": "ada@example.org", "username": "ada", "password": "correct horse",
+})))]
 pub struct RegisterBody {
+    #[schema(required, format = "email", min_length = 1, max_length = 255)]
     email: String,
+    /// Unique without regard to case.
+    #[schema(required, min_length = 3, max_length = 50, pattern = "^[A-Za-z0-9_.-]+$")]
     username: String,
+    #[schema(required, format = Password, min_length = 8, max_length = 256)]
     password: String,
+    #[schema(max_length = 50)]
     first_name: Option<String>,
+    #[schema(max_length = 50)]
     last_name: Option<String>,
 }
 
-/// `POST /v1/users`
+/// Registers an account.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users", operation_id = "register",
+    request_body = RegisterBody,
+    responses((status = 201, body = OwnUser), Registering, Taken)
+)]
 pub async fn register(
     State(app): State<App>,
+    _: Registering,
     JsonBody { value: body, .. }: JsonBody<RegisterBody>,
 ) -> Result<Response, Refused> {
     let registration = Registration {
@@ -73,5 +89,5 @@ pub async fn register(
         last_name: body.last_name.unwrap_or_default(),
     };
     let user = app.accounts.register_user.run(registration).await?;
-    Ok(json(StatusCode::CREATED, &OwnUser::from(&user)))
+    Ok(json(StatusCode::CREATED, &OwnUser::of(&user, FollowCounts::default())))
 }

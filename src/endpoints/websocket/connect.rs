@@ -11,7 +11,9 @@ use crate::client_protocol::command::{ConnectRequest, SubscribeRequest};
 use crate::client_protocol::reply::{ConnectResult, ReplyBody};
 use crate::domain::account::{SESSION_PREFIX, SignedIn, TokenHash};
 use crate::domain::channel::ChannelName;
-use crate::endpoints::reply::client_error_of_store;
+use crate::domain::ids::UserId;
+use crate::domain::notification::InboxState;
+use crate::endpoints::reply::{client_error_of, client_error_of_store};
 use crate::hub::{Owner, Wire};
 
 /// What a connection token led to.
@@ -43,8 +45,10 @@ impl Session {
         };
         let lifetime = signed_in.as_ref().map(|s| s.session.expires_at.since(self.app.clock.now()));
         self.link.identified(owner_of(signed_in.as_deref()), lifetime);
+        let session = signed_in.as_ref().map(|signed_in| signed_in.session.token);
         self.identity = Some(Box::new(Identity {
             user: signed_in.map(|signed_in| signed_in.user),
+            session,
             server_side: Vec::new(),
         }));
         if let Err(error) = self.welcome(id, request.subs).await {
@@ -109,15 +113,21 @@ impl Session {
             let options = options.ok_or(ClientError::UNKNOWN_CHANNEL)?;
             let request = recover.remove(channel.as_str()).unwrap_or_default();
             self.link.begin_subscription(&channel);
+            self.arrive(user).await?;
             let past = self.read_past(&channel, &options, &request).await?;
             joined.push((channel, past));
         }
+        let data = match self.user_id() {
+            Some(user) => Some(self.inbox_state(user).await?),
+            None => None,
+        };
         let subs =
             joined.iter().map(|(channel, past)| (channel.to_string(), past.result())).collect();
         let limits = &self.app.limits;
         let result = ConnectResult {
             client: self.client.to_string(),
             version: env!("CARGO_PKG_VERSION"),
+            data,
             subs,
             ping: limits.ping_seconds,
             pong: !self.is_unidirectional(),
@@ -131,6 +141,23 @@ impl Session {
             self.go_live(&channel, past).await;
         }
         Ok(())
+    }
+}
+
+impl Session {
+    /// From now on the user is told of posts by authors whom they follow.
+    async fn arrive(&mut self, user: UserId) -> Result<(), ClientError> {
+        let app = Arc::clone(&self.app);
+        let arrived = self.beside(async move { app.follows.arrive(user).await }).await?;
+        self.has_arrived = arrived.is_ok();
+        arrived.map_err(client_error_of_store)
+    }
+
+    /// What the inbox holds, read after everything that changes it was subscribed to.
+    async fn inbox_state(&self, user: UserId) -> Result<InboxState, ClientError> {
+        let app = Arc::clone(&self.app);
+        let state = self.beside(async move { app.inbox.state(user).await }).await?;
+        state.map_err(|problem| client_error_of(&problem))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod channel_commands;
 mod connect;
+mod rpc;
 pub(super) mod session;
 mod subscribe;
 pub mod upgrade;

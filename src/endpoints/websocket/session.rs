@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::client_protocol::codes::{ClientError, Disconnect};
 use crate::client_protocol::command::{Command, ConnectRequest, InvalidCommand, Request};
 use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
-use crate::domain::account::User;
+use crate::domain::account::{TokenHash, User};
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::publication::ClientInfo;
@@ -34,6 +34,8 @@ pub(in crate::endpoints) struct Session {
     pub(super) present: Vec<ChannelName>,
     /// The presence that is being entered right now.
     pub(super) entering: Option<JoinHandle<Result<(), StoreError>>>,
+    /// Whether the follow index counts this connection.
+    pub(super) has_arrived: bool,
     heard: VecDeque<Heard>,
     /// Replies that go out with the next one, in one frame, a line each.
     held: RefCell<Vec<u8>>,
@@ -43,6 +45,8 @@ pub(in crate::endpoints) struct Session {
 pub(super) struct Identity {
     /// `None` for an anonymous client.
     pub user: Option<User>,
+    /// The session that proves it.
+    pub session: Option<TokenHash>,
     /// Channels that the server subscribed.
     pub server_side: Vec<ChannelName>,
 }
@@ -66,6 +70,7 @@ impl Session {
             upgrade_token: token.map(String::into_boxed_str),
             present: Vec::new(),
             entering: None,
+            has_arrived: false,
             heard: VecDeque::new(),
             held: RefCell::new(Vec::new()),
         }
@@ -170,6 +175,7 @@ impl Session {
             Request::Presence(request) => self.presence(id, &request.channel).await,
             Request::PresenceStats(request) => self.presence_stats(id, &request.channel).await,
             Request::History(request) => self.history(id, request).await,
+            Request::Rpc(request) => self.rpc(id, request).await,
             Request::Ping => {
                 self.reply(id, ReplyBody::Ping(Empty {}));
                 Ok(())
@@ -236,6 +242,9 @@ impl Conversation for Session {
 impl Drop for Session {
     /// However a session ends, it leaves the presence of its channels.
     fn drop(&mut self) {
+        if let Some(user) = self.user_id().filter(|_| self.has_arrived) {
+            self.app.follows.depart(user);
+        }
         if self.present.is_empty() {
             return;
         }

@@ -12,7 +12,7 @@ use crate::client_protocol::codes::{ClientError, Disconnect, Unsubscribed};
 use crate::client_protocol::command::SubscribeRequest;
 use crate::client_protocol::reply::{Empty, ReplyBody, SubscribeResult, WirePublication};
 use crate::domain::channel::ChannelName;
-use crate::domain::namespace::ChannelOptions;
+use crate::domain::namespace::{ChannelOptions, RecoveryMode};
 use crate::domain::publication::{Publication, StreamPosition};
 use crate::endpoints::reply::client_error_of_store;
 use crate::hub::{Broadcast, Joined};
@@ -135,6 +135,9 @@ impl Session {
         let since = (recoverable && request.recover)
             .then(|| Since { epoch: request.epoch.clone(), offset: request.offset });
         let was_recovering = since.is_some();
+        let cached = options.force_recovery_mode == RecoveryMode::Cache
+            && recoverable
+            && (options.force_recovery || was_recovering);
         let (app, channel, options) = (Arc::clone(&self.app), channel.clone(), options.clone());
         let registry = self.link.registry();
         let read = async move {
@@ -144,6 +147,7 @@ impl Session {
                 return Ok::<_, StoreError>((options, None, None));
             };
             let page = match &since {
+                _ if cached => app.recovery.latest(&channel, retention, since.as_ref()).await?,
                 Some(since) => app.recovery.missed(&channel, &options, since).await?,
                 None => None,
             };

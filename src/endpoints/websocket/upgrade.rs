@@ -14,6 +14,7 @@ use super::session::Session;
 use crate::admission::origin;
 use crate::domain::ids::ClientId;
 use crate::domain::problem::{Problem, ProblemKind};
+use crate::endpoints::openapi::problems::{ForeignOrigin, NotAWebsocket};
 use crate::endpoints::reply::Refused;
 use crate::endpoints::request::{App, bearer};
 use crate::hub::{Transport, Wire};
@@ -21,7 +22,15 @@ use crate::hub::{Transport, Wire};
 /// The cookie that may carry the connection token.
 const TOKEN_COOKIE: &str = "carillon_session";
 
-/// `GET /connection/websocket`
+/// Opens a WebSocket that speaks the Centrifugal client protocol (version 2, JSON).
+///
+/// The token may stand in the connect command instead: a session token, or a ticket of
+/// `POST /v1/connection-tickets`.
+#[utoipa::path(
+    get, path = "/connection/websocket", tag = "connections", operation_id = "websocket",
+    security((), ("session" = [])),
+    responses((status = 101), NotAWebsocket, ForeignOrigin)
+)]
 pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<Response, Refused> {
     let accept = check_handshake(request.headers())?;
     let authority = request.uri().authority().map(|authority| authority.as_str());

@@ -6,11 +6,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::adapters::contract::at;
 use crate::adapters::contract::model::{ModelLog, bare};
+use crate::adapters::contract::{absent, at};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
-use crate::domain::announcement;
 use crate::domain::channel::ChannelName;
 use crate::domain::namespace::ChannelOptions;
 use crate::hub::{Conversation, HubOptions, Link, Message, Owner, Transport, Wire};
@@ -65,7 +64,15 @@ async fn broker(run: u32) -> (Arc<MemoryBroker>, mpsc::Receiver<Delivery>) {
     for _ in 1..run {
         ledger.count_run().await.unwrap();
     }
-    (Arc::new(MemoryBroker::new(ledger, clock, sink).await.unwrap()), published)
+    (Arc::new(MemoryBroker::new(ledger, absent::present(), clock, sink).await.unwrap()), published)
+}
+
+/// An inbound relay of a node on which nobody follows anyone.
+fn inbound_of(hub: &Arc<Hub>, broker: Arc<dyn Broker>, namespaces: Arc<Namespaces>) -> Inbound {
+    let nobody = Arc::new(absent::Absent);
+    let (follows, _) =
+        FollowIndex::new(Arc::clone(hub), Arc::clone(&namespaces), nobody.clone(), nobody);
+    Inbound::new(Arc::clone(hub), broker, namespaces, follows)
 }
 
 impl Bench {
@@ -98,7 +105,7 @@ impl Bench {
         let channel = ChannelName::built_in(channel.to_owned());
         let retention = namespaces.options(&channel).and_then(Retention::of);
         let (inbound, deliveries) = mpsc::channel(64);
-        let relay = Inbound::new(Arc::clone(&hub), broker.clone(), namespaces);
+        let relay = inbound_of(&hub, broker.clone(), namespaces);
         tokio::spawn(relay.run(deliveries));
         let (body, heard) = mpsc::channel(64);
         let (live, is_live) = oneshot::channel();
@@ -119,7 +126,7 @@ impl Bench {
 
     fn outgoing(&self, n: u16) -> Outgoing {
         let event = bare(n, &[self.channel.as_str()]);
-        let body = announcement::body_of(&event);
+        let body = absent::body_of(&event);
         let (channel, retention) = (self.channel.clone(), self.retention);
         Outgoing { channel, event: Some(event.id), body, retention }
     }
@@ -242,7 +249,7 @@ async fn a_gap_whose_epoch_is_over_is_told() {
     let (anew, _published) = broker(2).await;
     let namespaces = Arc::new(Namespaces::new([], None));
     let (inbound, deliveries) = mpsc::channel(8);
-    tokio::spawn(Inbound::new(Arc::clone(&bench.hub), anew, namespaces).run(deliveries));
+    tokio::spawn(inbound_of(&bench.hub, anew, namespaces).run(deliveries));
     bench.publish(2).await;
     inbound.send(bench.publish(3).await).await.unwrap();
     bench.hear_the_end().await;

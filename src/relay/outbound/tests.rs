@@ -9,13 +9,17 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{at, event_id, incarnation, logged};
+use crate::adapters::contract::{absent, at, event_id, incarnation, logged};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::ChannelOptions;
+use crate::domain::namespace::Namespaces;
 use crate::domain::publication::Delivery;
+use crate::domain::publication::StreamPosition;
+use crate::ports::StoreError;
+use crate::ports::broker::{Broker, Outgoing, Retention};
 use crate::ports::broker::{HistoryPage, HistoryQuery};
 
 const FEED: &str = "feed:all";
@@ -74,7 +78,7 @@ impl Bench {
         let log = Arc::new(ModelLog::default());
         let (sink, deliveries) = mpsc::channel(10_000);
         let clock = Arc::new(ManualClock::at(at(0)));
-        let inner = MemoryBroker::new(log.clone(), clock, sink).await.unwrap();
+        let inner = MemoryBroker::new(log.clone(), absent::present(), clock, sink).await.unwrap();
         for name in [FEED, PLAIN] {
             inner.subscribe(&ChannelName::built_in(name.into())).await.unwrap();
         }
@@ -82,7 +86,7 @@ impl Bench {
         let broker = Arc::new(FlakyBroker { inner, gate, failures });
         let plain = ChannelOptions { durable: true, ..ChannelOptions::default() };
         let namespaces = Arc::new(Namespaces::new([("plain".to_owned(), plain)], None));
-        let publisher = Arc::new(Publisher::new(broker.clone(), namespaces));
+        let publisher = Arc::new(absent::publisher(broker.clone(), namespaces));
         let (recorder, recorded) = mpsc::channel(10_000);
         let run = incarnation(1);
         let (outbound, relay) =

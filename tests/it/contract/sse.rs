@@ -285,7 +285,7 @@ async fn narrow(server: &Server, person: &Person) -> Events {
 #[tokio::test]
 async fn who_stops_reading_is_cut_off_while_a_socket_gets_everything() {
     let server =
-        Server::with("client.queue_max_size = 262144\nclient.queue_max_age = \"5s\"").await;
+        Server::with("client.queue_max_size = 262144\nclient.queue_max_age = \"60s\"").await;
     let api = server.api();
     let ada = api.person("ada").await;
     let mut events = narrow(&server, &ada).await;

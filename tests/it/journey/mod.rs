@@ -1,8 +1,12 @@
 //! What users live through: hearing of each other, losing the network, a server that is killed.
 
+mod community;
 mod idempotency;
+mod inbox;
 mod news;
 mod recovery;
 mod restart;
+mod rpc;
 mod sdk;
 mod session;
+mod trending;

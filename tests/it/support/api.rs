@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::server::API_KEY;
-use super::wait::{PATIENCE, within};
+use super::wait::{PATIENCE, until, within};
 
 /// A number no other call in this process gets, to name users, tags and keys apart.
 pub(crate) fn unique() -> u64 {
@@ -62,6 +62,16 @@ impl Api {
         self.ask(Method::POST, path)
     }
 
+    /// A PUT still to be sent.
+    pub(crate) fn put(&self, path: &str) -> Ask {
+        self.ask(Method::PUT, path)
+    }
+
+    /// A PATCH still to be sent.
+    pub(crate) fn patch(&self, path: &str) -> Ask {
+        self.ask(Method::PATCH, path)
+    }
+
     /// A DELETE still to be sent.
     pub(crate) fn delete(&self, path: &str) -> Ask {
         self.ask(Method::DELETE, path)
@@ -111,6 +121,76 @@ impl Api {
         let body = json!({"title": title, "content": format!("Content of {title}.")});
         let ask = self.post("/v1/posts").token(&author.token).json(&body);
         ask.send().await.expect(201).clone()
+    }
+}
+
+/// The id of a resource whose ids are texts.
+pub(crate) fn id(resource: &Value) -> &str {
+    let id = resource["id"].as_str();
+    id.unwrap_or_else(|| panic!("a resource has an id: {resource}"))
+}
+
+/// What people do to each other, where it must succeed.
+impl Api {
+    /// Publishes a post with these fields and answers it.
+    pub(crate) async fn publish_body(&self, author: &Person, body: &Value) -> Value {
+        let ask = self.post("/v1/posts").token(&author.token).json(body);
+        ask.send().await.expect(201).clone()
+    }
+
+    /// Reads a post, as `reader` sees it.
+    pub(crate) async fn read_post(&self, reader: &Person, post: &str) -> Value {
+        let ask = self.get(&format!("/v1/posts/{post}")).token(&reader.token);
+        ask.send().await.expect(200).clone()
+    }
+
+    /// Likes a post: the answer's body.
+    pub(crate) async fn like(&self, who: &Person, post: &str) -> Value {
+        let ask = self.put(&format!("/v1/posts/{post}/like")).token(&who.token);
+        ask.send().await.expect(200).clone()
+    }
+
+    /// Takes a like back: the answer's body.
+    pub(crate) async fn unlike(&self, who: &Person, post: &str) -> Value {
+        let ask = self.delete(&format!("/v1/posts/{post}/like")).token(&who.token);
+        ask.send().await.expect(200).clone()
+    }
+
+    /// Comments on a post and answers the comment.
+    pub(crate) async fn comment(&self, who: &Person, post: &str, content: &str) -> Value {
+        let ask = self.post(&format!("/v1/posts/{post}/comments")).token(&who.token);
+        ask.json(&json!({"content": content})).send().await.expect(201).clone()
+    }
+
+    /// Follows somebody.
+    pub(crate) async fn follow(&self, who: &Person, whom: &Person) {
+        let ask = self.put(&format!("/v1/users/{}/follow", whom.id)).token(&who.token);
+        ask.send().await.expect(204);
+    }
+
+    /// Somebody's inbox as it is listed now, newest first.
+    pub(crate) async fn inbox(&self, of: &Person) -> Value {
+        let answer = self.get("/v1/notifications").token(&of.token).send().await;
+        let inbox = answer.expect(200);
+        assert!(
+            inbox["items"].is_array()
+                && inbox.get("next_cursor").is_some()
+                && inbox["unread_count"].is_u64()
+                && inbox["version"].is_u64(),
+            "an inbox has items, next_cursor, unread_count and version: {answer}"
+        );
+        inbox.clone()
+    }
+
+    /// Somebody's inbox once it lists this many items: an entry may come a moment after the answer to what caused it.
+    pub(crate) async fn inbox_of(&self, of: &Person, count: usize) -> Value {
+        until(PATIENCE, &format!("{count} items in the inbox of {}", of.username), || async {
+            let inbox = self.inbox(of).await;
+            let items = inbox["items"].as_array().map_or(0, Vec::len);
+            assert!(items <= count, "more than {count} items: {inbox}");
+            (items == count).then_some(inbox)
+        })
+        .await
     }
 }
 

@@ -9,7 +9,7 @@ mod skip;
 mod socket;
 mod wait;
 
-pub(crate) use api::{Answer, Api, Person, unique};
+pub(crate) use api::{Answer, Api, Ask, Person, id, unique};
 pub(crate) use cut::Cut;
 pub(crate) use feed::{event_id, pages, title, titles};
 pub(crate) use raw::{Raw, upgrade_request};

@@ -49,7 +49,8 @@ impl Start {
     /// Starts it and waits until it listens.
     pub(crate) async fn run(self) -> Server {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let settings = format!("http_api.key = \"{API_KEY}\"\n{}", self.settings);
+        let settings =
+            format!("http_api.key = \"{API_KEY}\"\nlimits.enabled = false\n{}", self.settings);
         std::fs::write(dir.path().join("settings.toml"), settings)
             .expect("the settings file can be written");
         let mut server = Server {
@@ -168,6 +169,23 @@ impl Server {
         self.launch().await;
     }
 
+    /// Sets one environment variable for the next start, or forgets it.
+    pub(crate) fn environment(&mut self, name: &str, value: Option<&str>) {
+        self.start.environment.retain(|(set, _)| set != name);
+        if let Some(value) = value {
+            self.start.environment.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// Waits until it has written `text` to stderr, since its first start.
+    pub(crate) async fn logged(&self, text: &str) {
+        until(PATIENCE * 2, &format!("{text:?} on stderr"), || async {
+            let stderr = self.stderr.lock().expect("the keeper never panics");
+            stderr.contains(text).then_some(())
+        })
+        .await;
+    }
+
     async fn launch(&mut self) {
         let mut child = carillon(&self.start.wrapper)
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
@@ -268,19 +286,59 @@ impl Start {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server can be started");
-        let kept = Arc::<Mutex<String>>::default();
-        keep(child.stderr.take().expect("stderr is piped"), Arc::clone(&kept));
-        let guard = Reaped(&mut child);
-        let status = guard.ended().await;
-        // The pipe's end follows the process's end; the keeper holds the only other reference until then.
-        until(PATIENCE, "the end of stderr", || {
-            let done = Arc::strong_count(&kept) == 1;
-            async move { done.then_some(()) }
-        })
-        .await;
-        let stderr = kept.lock().expect("the keeper never panics").clone();
-        (status, stderr)
+        let stderr = kept(child.stderr.take().expect("stderr is piped"));
+        let status = Reaped(&mut child).ended().await;
+        (status, whole(&stderr).await)
     }
+}
+
+/// How another command of the program ended, and what it wrote.
+pub(crate) struct Ran {
+    /// The exit status.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Server {
+    /// Runs another command of the program beside the server, on its settings and data.
+    pub(crate) async fn beside(&self, arguments: &[&str]) -> Ran {
+        let mut child = carillon(&[])
+            .args(arguments)
+            .arg("--config")
+            .arg(self.dir.path().join("settings.toml"))
+            .arg("--data")
+            .arg(self.data())
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command can be started");
+        let stdout = kept(child.stdout.take().expect("stdout is piped"));
+        let stderr = kept(child.stderr.take().expect("stderr is piped"));
+        let status = Reaped(&mut child).ended().await;
+        let (stdout, stderr) = (whole(&stdout).await, whole(&stderr).await);
+        Ran { code: status.code(), stdout, stderr }
+    }
+}
+
+/// What a pipe brings, as it comes.
+fn kept(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::default();
+    keep(pipe, Arc::clone(&text));
+    text
+}
+
+/// What a pipe brought until its end. That follows the process's end; the keeper holds the only other reference until
+/// then.
+async fn whole(kept: &Arc<Mutex<String>>) -> String {
+    until(PATIENCE, "the end of a pipe", || {
+        let done = Arc::strong_count(kept) == 1;
+        async move { done.then_some(()) }
+    })
+    .await;
+    kept.lock().expect("the keeper never panics").clone()
 }
 
 /// A child that is killed should it outlive its test.
@@ -288,7 +346,7 @@ struct Reaped<'a>(&'a mut Child);
 
 impl Reaped<'_> {
     async fn ended(self) -> ExitStatus {
-        until(START_PATIENCE, "the server to refuse its settings", || {
+        until(START_PATIENCE, "the process to end by itself", || {
             let ended = self.0.try_wait().expect("an own child can be asked");
             async move { ended }
         })

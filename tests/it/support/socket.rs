@@ -255,6 +255,33 @@ impl Socket {
         within(PATIENCE, &format!("a push in {channel}"), wait).await
     }
 
+    /// The next publication of a channel, which must be of this type.
+    pub(crate) async fn told(&mut self, channel: &str, kind: &str) -> Value {
+        let publication = self.publication(channel).await;
+        assert_eq!(publication["data"]["type"], kind, "in {channel}: {publication}");
+        assert_eq!(publication["tags"]["type"], kind, "tags repeat the type: {publication}");
+        publication
+    }
+
+    /// Calls a method by `rpc`, which must succeed: the data of the reply.
+    pub(crate) async fn call(&mut self, method: &str, data: Value) -> Value {
+        let params = json!({"method": method, "data": data});
+        let result = self.result("rpc", params.clone()).await;
+        assert!(result["data"].is_object(), "rpc {params} answers data: {result}");
+        result["data"].clone()
+    }
+
+    /// Calls a method by `rpc`, which must fail: the error's code and message.
+    pub(crate) async fn refusal(&mut self, method: &str, data: Value) -> (u64, String) {
+        let params = json!({"method": method, "data": data});
+        let reply = self.reply("rpc", params.clone()).await;
+        let error = &reply["error"];
+        match (error["code"].as_u64(), error["message"].as_str()) {
+            (Some(code), Some(message)) => (code, message.to_owned()),
+            _ => panic!("rpc {params} fails with code and message: {reply}"),
+        }
+    }
+
     /// What has come in a channel and was not asked for, up to the answer of a command sent now.
     pub(crate) async fn left(&mut self, channel: &str) -> Vec<Value> {
         self.result("ping", json!({})).await;

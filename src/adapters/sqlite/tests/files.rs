@@ -5,7 +5,6 @@ use std::time::Duration;
 use sqlx::Connection;
 
 use crate::adapters::sqlite::database::OpenError;
-use crate::domain::account::{NewUser, Session, TokenHash};
 use crate::domain::event::{Actor, BarePublication, Event, Fact, LoggedEvent};
 use crate::domain::ids::{EventId, Incarnation, UserId};
 use crate::domain::publication::Json;
@@ -178,39 +177,6 @@ async fn a_write_that_is_given_up_midway_stops_nobody() {
     }
     ledger.record(&[], cursor(50)).await.unwrap();
     assert_eq!(ledger.open_cursors().await.unwrap(), [cursor(50)]);
-}
-
-#[tokio::test]
-async fn only_a_revocation_that_ended_something_is_an_account_change() {
-    let (db, _directory) = database(Schema::Accounts).await;
-    let accounts = SqliteAccounts::new(db.clone());
-    let user = NewUser {
-        email: "ada@example.org".into(),
-        username: "ada".into(),
-        password_hash: "hash".into(),
-        first_name: String::new(),
-        last_name: String::new(),
-        created_at: NOON,
-    };
-    let user = accounts.register(&user).await.unwrap().id;
-    let later = NOON.plus(Duration::from_secs(60));
-    let session = Session {
-        token: TokenHash([1; 32]),
-        user,
-        created_at: NOON,
-        expires_at: later,
-        user_agent: String::new(),
-        ip: String::new(),
-    };
-    accounts.open_session(&session).await.unwrap();
-    let changes = "SELECT count(*) FROM account_changes WHERE kind = 'sessions_revoked'";
-    assert_eq!(number(&db, changes).await, 0);
-    for _ in 0..2 {
-        accounts.revoke_sessions(user, None, NOON).await.unwrap();
-        assert_eq!(number(&db, changes).await, 1);
-    }
-    let all = "SELECT count(*) FROM account_changes";
-    assert_eq!(number(&db, all).await, 1);
 }
 
 #[tokio::test]

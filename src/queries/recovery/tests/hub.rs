@@ -8,17 +8,18 @@ use tokio::sync::mpsc;
 
 use super::super::*;
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{at, cursor, incarnation, logged};
+use crate::adapters::contract::{absent, at, cursor, incarnation, logged};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::adapters::sqlite::{Database, Schema, SqliteEventLog, SqliteRelayLedger};
+use crate::domain::announcement;
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::{HistoryRecovery, Namespaces};
 use crate::domain::publication::Delivery;
 use crate::ports::clock::Clock;
 use crate::ports::event_log::{EventLog, RelayRecord};
-use crate::relay::outbound::Publisher;
+use crate::relay::publisher::Publisher;
 
 /// Two channels that recover from the log, and one from its history alone.
 const CHANNELS: [&str; 3] = ["log:a", "log:b", "win:a"];
@@ -333,7 +334,7 @@ impl Hub {
         }
         for publication in &page.publications {
             let event = self.past.iter().find(|event| Some(event.id) == publication.event);
-            assert_eq!(publication.body, announcement::body_of(event.unwrap()));
+            assert_eq!(publication.body, absent::body_of(event.unwrap()));
         }
     }
 
@@ -370,8 +371,9 @@ async fn node(
 ) -> (Publisher, Recovery, mpsc::Receiver<Delivery>) {
     let (sink, deliveries) = mpsc::channel(64);
     let (ledger, clock) = (Arc::clone(&stores.ledger), Arc::clone(clock) as Arc<dyn Clock>);
-    let broker: Arc<dyn Broker> =
-        Arc::new(MemoryBroker::new(Arc::clone(&ledger), clock, sink).await.unwrap());
-    let publisher = Publisher::new(Arc::clone(&broker), Arc::clone(namespaces));
-    (publisher, Recovery { broker, ledger, limit: PAGE }, deliveries)
+    let broker: Arc<dyn Broker> = Arc::new(
+        MemoryBroker::new(Arc::clone(&ledger), absent::present(), clock, sink).await.unwrap(),
+    );
+    let publisher = absent::publisher(Arc::clone(&broker), Arc::clone(namespaces));
+    (publisher, Recovery { broker, ledger, present: absent::present(), limit: PAGE }, deliveries)
 }

@@ -1,0 +1,89 @@
+//! Wires what users do with posts, with each other and with their inbox.
+
+use std::sync::Arc;
+
+use super::stores::Stores;
+use crate::commands::bookmark_post::BookmarkPost;
+use crate::commands::comment_on_post::CommentOnPost;
+use crate::commands::committer::Committer;
+use crate::commands::edit_comment::EditComment;
+use crate::commands::edit_post::EditPost;
+use crate::commands::follow_user::FollowUser;
+use crate::commands::like_post::LikePost;
+use crate::commands::marking::Marking;
+use crate::commands::publish_post::PublishPost;
+use crate::commands::read_notifications::ReadNotifications;
+use crate::commands::remove_comment::RemoveComment;
+use crate::commands::remove_post::RemovePost;
+use crate::commands::settle::Settle;
+use crate::commands::share_post::SharePost;
+use crate::commands::unbookmark_post::UnbookmarkPost;
+use crate::commands::unfollow_user::UnfollowUser;
+use crate::commands::unlike_post::UnlikePost;
+use crate::commands::view_post::ViewPost;
+use crate::endpoints::services::Community;
+use crate::ports::failpoint::Failpoints;
+
+/// The environment variable that names the place at which a test stops the
+/// process. It is no setting: builds without debug assertions ignore it.
+const FAILPOINT: &str = "CARILLON_TEST_FAILPOINT";
+
+/// All commands of the community.
+pub(super) fn community(stores: &Stores, committer: &Arc<Committer>) -> Community {
+    let failpoints = Failpoints::new(std::env::var(FAILPOINT).ok());
+    let committer = || Arc::clone(committer);
+    let settle = || Settle { log: Arc::clone(&stores.log), committer: committer() };
+    let (content, comments) = (&stores.content, &stores.comments);
+    let marking = Arc::new(Marking {
+        content: Arc::clone(content),
+        marks: Arc::clone(&stores.marks),
+        settle: settle(),
+        committer: committer(),
+        failpoints: failpoints.clone(),
+    });
+    let marking = || Arc::clone(&marking);
+    let content = || Arc::clone(content);
+    let comments = || Arc::clone(comments);
+    let accounts = || Arc::clone(&stores.accounts);
+    Community {
+        publish_post: PublishPost {
+            content: content(),
+            committer: committer(),
+            failpoints: failpoints.clone(),
+        },
+        edit_post: EditPost { content: content(), settle: settle(), committer: committer() },
+        remove_post: RemovePost { content: content(), settle: settle(), committer: committer() },
+        like_post: LikePost { marking: marking() },
+        unlike_post: UnlikePost { marking: marking() },
+        bookmark_post: BookmarkPost { marking: marking() },
+        unbookmark_post: UnbookmarkPost { marking: marking() },
+        share_post: SharePost { marking: marking() },
+        view_post: ViewPost { marking: marking() },
+        comment_on_post: CommentOnPost {
+            content: content(),
+            comments: comments(),
+            accounts: accounts(),
+            committer: committer(),
+            failpoints,
+        },
+        edit_comment: EditComment {
+            content: content(),
+            comments: comments(),
+            settle: settle(),
+            committer: committer(),
+        },
+        remove_comment: RemoveComment {
+            content: content(),
+            comments: comments(),
+            settle: settle(),
+            committer: committer(),
+        },
+        follow_user: FollowUser { accounts: accounts(), marking: marking() },
+        unfollow_user: UnfollowUser { accounts: accounts(), marking: marking() },
+        read_notifications: ReadNotifications {
+            inbox: Arc::clone(&stores.inbox),
+            settle: settle(),
+            committer: committer(),
+        },
+    }
+}

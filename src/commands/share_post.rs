@@ -1,0 +1,29 @@
+//! Shares a post.
+
+use std::sync::Arc;
+
+use super::deed::Deed;
+use super::marking::Marking;
+use crate::domain::event::{Fact, PostMark};
+use crate::domain::ids::PostId;
+use crate::domain::mark::Mark;
+use crate::domain::problem::Problem;
+
+/// The command.
+pub struct SharePost {
+    /// Changes the mark.
+    pub marking: Arc<Marking>,
+}
+
+impl SharePost {
+    /// Counts one more share; returns how many there are now.
+    pub async fn run(&self, deed: &Deed, id: PostId) -> Result<u64, Problem> {
+        let post = self.marking.post(deed, id).await?;
+        let told = PostMark { post_id: id, post_author: post.author.id, since: None };
+        let fact = Fact::PostShared(told);
+        self.marking
+            .set(deed, Mark::Share(id, deed.event), fact, "share_post.document_written")
+            .await?;
+        Ok(self.marking.counts(id).await?.shares)
+    }
+}
