@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::domain::ids::Incarnation;
 use crate::endpoints::account_watch::AccountWatch;
@@ -26,6 +27,8 @@ use crate::lifecycle;
 use crate::relay::follow_index::FollowIndex;
 use crate::relay::inbound::Inbound;
 use crate::settings::Settings;
+
+use stores::Stores;
 
 /// Why a node could not start, or did not end as it should.
 pub type AppError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,14 +51,7 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
 
     let hub_options = services::hub_options(&settings);
     let hub = Arc::new(Hub::start(&hub_options, Arc::clone(&stores.broker), Handle::current())?);
-    let (broker, namespaces) = (Arc::clone(&stores.broker), Arc::clone(&stores.namespaces));
-    let (marks, inbox) = (Arc::clone(&stores.marks), Arc::clone(&stores.inbox));
-    let (follows, heard) =
-        FollowIndex::new(Arc::clone(&hub), Arc::clone(&namespaces), marks, inbox);
-    follows.listen().await?;
-    let following = tokio::spawn(Arc::clone(&follows).run(heard));
-    let inbound = Inbound::new(Arc::clone(&hub), broker, namespaces, Arc::clone(&follows));
-    let inbound = stores.deliveries.take().map(|queue| tokio::spawn(inbound.run(queue)));
+    let (follows, deliveries) = take_deliveries(&mut stores, &hub).await?;
     let services = services::services(
         &settings,
         &stores,
@@ -94,11 +90,25 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
         // Nothing is lost: the next start finishes what this run leaves.
         Err(_) => tracing::warn!("did not end in time; the next start finishes the rest"),
     }
-    if let Some(inbound) = inbound {
-        inbound.abort();
-    }
-    following.abort();
+    deliveries.iter().for_each(JoinHandle::abort);
     outcome
+}
+
+/// Starts what takes deliveries from the broker to the hub, and to whoever follows.
+async fn take_deliveries(
+    stores: &mut Stores,
+    hub: &Arc<Hub>,
+) -> Result<(Arc<FollowIndex>, Vec<JoinHandle<()>>), AppError> {
+    let (marks, inbox) = (Arc::clone(&stores.marks), Arc::clone(&stores.inbox));
+    let (namespaces, clock) = (Arc::clone(&stores.namespaces), Arc::clone(&stores.clock));
+    let (follows, heard) =
+        FollowIndex::new(Arc::clone(hub), Arc::clone(&namespaces), marks, inbox, clock);
+    follows.listen().await?;
+    let mut tasks = vec![tokio::spawn(Arc::clone(&follows).run(heard))];
+    let broker = Arc::clone(&stores.broker);
+    let inbound = Inbound::new(Arc::clone(hub), broker, namespaces, Arc::clone(&follows));
+    tasks.extend(stores.deliveries.take().map(|queue| tokio::spawn(inbound.run(queue))));
+    Ok((follows, tasks))
 }
 
 /// Closes every connection of the hub once the node was asked to end.

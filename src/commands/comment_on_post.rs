@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::committer::Committer;
 use super::deed::Deed;
+use super::marking::public;
 use super::validation::Faults;
 use crate::domain::comment::Comment;
 use crate::domain::event::{CommentChange, Fact};
@@ -56,9 +57,7 @@ impl CommentOnPost {
         id: CommentId,
     ) -> Result<Comment, Problem> {
         let content = checked(&remark.content)?;
-        let post = self.content.post(remark.post).await?;
-        let post = post.filter(|post| post.is_visible_to(Some(deed.actor())));
-        let post = post.ok_or_else(|| Problem::not_found("post"))?;
+        let post = public(self.content.post(remark.post).await?, deed.actor())?;
         let parent = match remark.parent.as_deref() {
             Some(parent) => Some(self.parent(parent, post.id).await?),
             None => None,

@@ -6,10 +6,10 @@ use super::committer::Committer;
 use super::deed::Deed;
 use super::settle::Settle;
 use crate::domain::event::Fact;
-use crate::domain::ids::PostId;
+use crate::domain::ids::{PostId, UserId};
 use crate::domain::mark::{Mark, MarkKey};
-use crate::domain::post::{Post, PostCounts};
-use crate::domain::problem::Problem;
+use crate::domain::post::{Post, PostCounts, PostStatus};
+use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::time::Timestamp;
 use crate::ports::content::Content;
 use crate::ports::failpoint::Failpoints;
@@ -33,8 +33,7 @@ impl Marking {
     /// The post that a user is about to mark.
     pub async fn post(&self, deed: &Deed, id: PostId) -> Result<Post, Problem> {
         let post = self.content.post(id).await?;
-        let post = post.filter(|post| post.is_visible_to(Some(deed.actor())));
-        post.ok_or_else(|| Problem::not_found("post"))
+        public(post, deed.actor())
     }
 
     /// The counts of a post as they are now.
@@ -98,4 +97,15 @@ impl Marking {
             }
         }
     }
+}
+
+/// A post that others may hear of: what is done with a draft would tell them of it.
+pub(super) fn public(post: Option<Post>, actor: UserId) -> Result<Post, Problem> {
+    let post = post.filter(|post| post.is_visible_to(Some(actor)));
+    let post = post.ok_or_else(|| Problem::not_found("post"))?;
+    if post.status == PostStatus::Draft {
+        let detail = "The post is a draft; it can be published first.";
+        return Err(Problem::new(ProblemKind::Conflict, "not_published", detail));
+    }
+    Ok(post)
 }

@@ -48,10 +48,10 @@ impl OpenSession {
         ip: String,
     ) -> Result<OpenedSession, Problem> {
         let (user, hash) = self.accounts.credentials(login.trim()).await?.unzip();
-        let verified = self.passwords.verify(password, hash).await?;
-        let Some(user) = user.filter(|user| verified && user.is_active) else {
-            let detail = "The login or the password is wrong.";
-            return Err(Problem::new(ProblemKind::Unauthorized, "invalid_credentials", detail));
+        let verified = self.passwords.verify(password, hash.clone()).await?;
+        let user = user.filter(|user| verified && user.is_active).zip(hash);
+        let Some((user, hash)) = user else {
+            return Err(invalid_credentials());
         };
         let token = tokens::mint(SESSION_PREFIX, &*self.entropy);
         let now = self.clock.now();
@@ -63,7 +63,14 @@ impl OpenSession {
             user_agent: user_agent.chars().take(255).collect(),
             ip,
         };
-        self.accounts.open_session(&session).await?;
+        if !self.accounts.open_session(&session, &hash).await? {
+            return Err(invalid_credentials());
+        }
         Ok(OpenedSession { token, expires_at: session.expires_at, user })
     }
+}
+
+fn invalid_credentials() -> Problem {
+    let detail = "The login or the password is wrong.";
+    Problem::new(ProblemKind::Unauthorized, "invalid_credentials", detail)
 }

@@ -33,15 +33,15 @@ impl RemoveComment {
             // With its post, a comment is gone.
             let post = self.content.post(kept.document.post_id).await?;
             post.ok_or_else(|| Problem::not_found("comment"))?;
-            if kept.document.author.id != deed.actor() && deed.user.role == Role::Member {
-                let detail = "Only its author and moderators may remove a comment.";
-                return Err(Problem::new(ProblemKind::Forbidden, "not_the_author", detail));
-            }
             if self.settle.run(&kept.event, deed.event).await? {
                 return Ok(());
             }
             if kept.removed {
                 return Err(Problem::not_found("comment"));
+            }
+            if kept.document.author.id != deed.actor() && deed.user.role == Role::Member {
+                let detail = "Only its author and moderators may remove a comment.";
+                return Err(Problem::new(ProblemKind::Forbidden, "not_the_author", detail));
             }
             let told = CommentChange { comment: kept.document.clone(), notify: Vec::new() };
             let event = deed.event(Fact::CommentRemoved(Box::new(told)));

@@ -31,15 +31,15 @@ impl RemovePost {
             else {
                 return Err(Problem::not_found("post"));
             };
-            if kept.document.author.id != deed.actor() && deed.user.role == Role::Member {
-                let detail = "Only its author and moderators may remove a post.";
-                return Err(Problem::new(ProblemKind::Forbidden, "not_the_author", detail));
-            }
             if self.settle.run(&kept.event, deed.event).await? {
                 return Ok(());
             }
             if kept.removed {
                 return Err(Problem::not_found("post"));
+            }
+            if kept.document.author.id != deed.actor() && deed.user.role == Role::Member {
+                let detail = "Only its author and moderators may remove a post.";
+                return Err(Problem::new(ProblemKind::Forbidden, "not_the_author", detail));
             }
             let mut post = kept.document;
             post.version += 1;

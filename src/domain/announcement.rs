@@ -62,6 +62,23 @@ impl Needs {
         needs
     }
 
+    /// What an announcement of `events` to one audience needs.
+    pub fn of_audience<'a>(
+        events: impl IntoIterator<Item = &'a Event>,
+        audience: Audience,
+    ) -> Self {
+        let needs = Self::of(events);
+        match audience {
+            Audience::Feed | Audience::Post => Self { posts: needs.posts, ..Self::default() },
+            Audience::Inbox(user) => Self {
+                posts: Vec::new(),
+                notifications: needs.notifications.into_iter().filter(|n| n.0 == user).collect(),
+                inboxes: vec![user],
+            },
+            Audience::Nodes | Audience::Bare => Self::default(),
+        }
+    }
+
     /// Whether nothing is needed.
     pub fn is_empty(&self) -> bool {
         self.posts.is_empty() && self.notifications.is_empty() && self.inboxes.is_empty()
@@ -184,11 +201,16 @@ pub fn body_for(event: &Event, audience: Audience, present: &Present) -> Arc<Pub
     let counts = event.fact.post_id().and_then(|id| present.counts.get(&id).copied());
     let counts = counts.or(post.map(|post| post.counts));
     let post = post.map(|post| Post { counts: counts.unwrap_or_default(), ..post.abridged() });
+    let post = match &event.fact {
+        // Which post it was is told, not what stood in it.
+        Fact::PostRemoved(_) => post.map(Post::emptied),
+        _ => post,
+    };
     let bare = Announcement {
         r#type: type_for(&event.fact, audience),
         id: event.id,
         time: event.time,
-        actor: event.actor.as_ref(),
+        actor: event.actor.as_ref().filter(|_| !matches!(event.fact, Fact::PostUnbookmarked(_))),
         user: None,
         post: None,
         post_id: None,
@@ -210,6 +232,12 @@ pub fn body_for(event: &Event, audience: Audience, present: &Present) -> Arc<Pub
         },
         Audience::Inbox(user) => {
             let notification = present.notifications.get(&(user, event.id));
+            let is_read = matches!(event.fact, Fact::NotificationRead(_));
+            // It is wanted no more, but its place in the stream must be filled.
+            let bare = match notification.is_none() && !is_read {
+                true => Announcement { r#type: CORRECTED, actor: None, ..bare },
+                false => bare,
+            };
             let inbox = present.inboxes.get(&user).copied().unwrap_or_default();
             let read = match &event.fact {
                 Fact::NotificationRead(read) => Some(read),
@@ -241,32 +269,32 @@ pub fn posted_body(notification: &Notification, inbox: InboxState) -> Arc<Public
 
 /// What a follower is told of a post that was changed: that their inbox may
 /// have lost an item, and how many are unread now.
-pub fn recounted_body(
-    told: &PublicationBody,
-    event: EventId,
-    inbox: InboxState,
-) -> Arc<PublicationBody> {
-    #[derive(Serialize)]
-    struct Recounted<'a> {
-        r#type: &'a str,
-        id: EventId,
-        #[serde(flatten)]
-        inbox: InboxState,
-    }
-    let r#type = told.tags.get("type").map_or("", String::as_str);
-    let data = Json::from_value(&Recounted { r#type, id: event, inbox });
-    let data = data.expect("a count holds nothing that JSON cannot say");
-    Arc::new(PublicationBody { data, info: None, tags: told.tags.clone() })
+pub fn recounted_body(event: EventId, now: Timestamp, inbox: InboxState) -> Arc<PublicationBody> {
+    written(&Announcement {
+        r#type: CORRECTED,
+        id: event,
+        time: now,
+        actor: None,
+        user: None,
+        post: None,
+        post_id: None,
+        counts: None,
+        comment: None,
+        notification: None,
+        read: None,
+        inbox: Some(inbox),
+    })
 }
 
 const CREATED: &str = "notification.created";
+const CORRECTED: &str = "counters.corrected";
 
 fn type_for(fact: &Fact, audience: Audience) -> &'static str {
     match (fact, audience) {
         (Fact::NotificationRead(_), _) => fact.kind(),
         (_, Audience::Inbox(_)) => CREATED,
         // That it was taken back is nobody's business; the number is.
-        (Fact::PostUnbookmarked(_), _) => "counters.corrected",
+        (Fact::PostUnbookmarked(_), _) => CORRECTED,
         _ => fact.kind(),
     }
 }

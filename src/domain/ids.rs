@@ -39,6 +39,13 @@ impl EventId {
     }
 }
 
+impl EventId {
+    /// When it was minted, to the millisecond.
+    pub fn minted_at(self) -> Timestamp {
+        minted_at(self.0)
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -67,8 +74,7 @@ impl Incarnation {
 
     /// When the run began, to the millisecond.
     pub fn began_at(self) -> Timestamp {
-        let millis = self.0.as_bytes()[..6].iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte));
-        Timestamp::from_millis(millis)
+        minted_at(self.0)
     }
 }
 
@@ -183,6 +189,12 @@ fn parse_object_id(text: &str) -> Result<[u8; 12], InvalidObjectId> {
         *byte = u8::from_str_radix(pair, 16).map_err(|_| InvalidObjectId)?;
     }
     Ok(bytes)
+}
+
+/// The time that a UUIDv7 begins with.
+fn minted_at(id: Uuid) -> Timestamp {
+    let millis = id.as_bytes()[..6].iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte));
+    Timestamp::from_millis(millis)
 }
 
 fn uuid_v7(now: Timestamp, random: [u8; 10]) -> Uuid {

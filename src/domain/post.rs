@@ -139,6 +139,12 @@ impl Post {
         self.status != PostStatus::Draft || Some(self.author.id) == caller
     }
 
+    /// The post without what was written in it.
+    pub fn emptied(self) -> Self {
+        let (content, excerpt) = (String::new(), String::new());
+        Self { content, excerpt, metadata: None, ..self }
+    }
+
     /// The post as channels that carry many posts show it: the content cut to the excerpt.
     pub fn abridged(&self) -> Self {
         Self { content: self.excerpt.clone(), ..self.clone() }

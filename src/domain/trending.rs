@@ -149,6 +149,18 @@ pub struct Tally {
     pub amount: i64,
 }
 
+/// The kinds of events that add something.
+pub const COUNTED: [&str; 8] = [
+    "post.viewed",
+    "post.liked",
+    "post.unliked",
+    "post.bookmarked",
+    "post.unbookmarked",
+    "post.shared",
+    "post.commented",
+    "comment.removed",
+];
+
 /// What `event` adds, if it adds anything.
 pub fn tally_of(event: &Event) -> Option<Tally> {
     let (post, interaction, at, amount) = match &event.fact {

@@ -108,6 +108,27 @@ impl Asked {
     }
 }
 
+/// Carries out, to its end and once for each key, what creates no event.
+pub async fn once<F>(
+    app: &App,
+    principal: String,
+    asked: Asked,
+    work: impl FnOnce(App) -> F + Send + 'static,
+) -> Result<StoredAnswer, Problem>
+where
+    F: Future<Output = Result<StoredAnswer, Problem>> + Send + 'static,
+{
+    let services = Arc::clone(app);
+    let work = async move {
+        let route = asked.route;
+        let scope = asked.key.map(|key| KeyScope { principal, route, key });
+        let minted = services.mint.bare();
+        let shared = Arc::clone(&services);
+        services.once.run(scope, &asked.fingerprint, minted, |_| work(shared)).await
+    };
+    to_the_end(app, work).await
+}
+
 /// Carries an action out, to its end, once for each key.
 pub async fn perform(
     app: &App,
@@ -187,14 +208,16 @@ async fn carry_out(
 }
 
 /// Has this node tell the caller of posts, or no longer, before the answer is
-/// given; other nodes hear of it from the relay.
+/// given. The follow is done, whatever comes of this: the relay tells all nodes.
 async fn note(
     services: &Services,
     deed: &Deed,
     author: UserId,
     follows: bool,
 ) -> Result<StoredAnswer, Problem> {
-    services.follows.note(deed.actor(), author, follows).await?;
+    if let Err(error) = services.follows.note(deed.actor(), author, follows).await {
+        tracing::warn!(%error, "this node hears of a follow from the relay only");
+    }
     nothing(())
 }
 

@@ -9,6 +9,7 @@ use super::connection::{Connection, JOINING, Key, Membership};
 use super::frames::Broadcast;
 use super::pending::Spare;
 use crate::domain::channel::ChannelName;
+use crate::domain::publication::Delivery;
 
 /// A channel that connections of this shard are subscribed to.
 struct Channel {
@@ -188,13 +189,17 @@ impl Channels {
 
 impl Joining {
     fn keep(&mut self, broadcast: &Arc<Broadcast>, max: usize) {
-        // Without offsets there is no past to read the rest from, so all is kept;
-        // such a subscription is finished as soon as the broker has confirmed it.
-        let readable = broadcast.delivery.publication.offset > 0;
-        if readable && (self.overflowed || self.buffer.len() >= max) {
+        let full = self.overflowed || self.buffer.len() >= max;
+        let Delivery { epoch, publication, .. } = &broadcast.delivery;
+        if !full {
+            self.buffer.push(Arc::clone(broadcast));
+        } else if publication.offset > 0 {
+            // The rest is read from the past.
             self.overflowed = true;
             self.buffer = Vec::new();
-        } else {
+        } else if epoch.is_none() && self.buffer.iter().all(|kept| kept.delivery.epoch.is_none()) {
+            // A channel without a past to read from: such a subscription is finished as soon as
+            // the broker has confirmed it, so all is kept.
             self.buffer.push(Arc::clone(broadcast));
         }
     }

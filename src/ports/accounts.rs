@@ -59,8 +59,14 @@ pub trait Accounts: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Opens a session.
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError>;
+    /// Opens a session for whoever proved to know the password behind `password_hash`. False, and
+    /// nothing happens, if the account has another password by now or is closed: a login that
+    /// was checked before the password changed must not outlast the change.
+    async fn open_session(
+        &self,
+        session: &Session,
+        password_hash: &str,
+    ) -> Result<bool, StoreError>;
 
     /// The session with this token and its account, if the session is neither
     /// revoked nor expired at `now` and the account is active.

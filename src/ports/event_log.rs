@@ -68,9 +68,10 @@ pub trait EventLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<LoggedEvent>, StoreError>;
 
-    /// Events of all incarnations with an id after `after` (exclusive), by id, at most `limit`. Ids
+    /// Events of the kinds that count for trending ([`COUNTED`](crate::domain::trending::COUNTED)),
+    /// of all incarnations, with an id after `after` (exclusive), by id, at most `limit`. Ids
     /// begin with the time at which they were minted.
-    async fn read_by_id(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError>;
+    async fn read_counted(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError>;
 
     /// Which of `ids` the log lacks.
     async fn missing(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError>;

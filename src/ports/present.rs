@@ -30,7 +30,8 @@ impl PresentReader {
         relayed: &[RelayedEvent],
     ) -> Result<Vec<Arc<PublicationBody>>, StoreError> {
         let audience = Audience::of(channel);
-        let present = self.read(relayed.iter().map(|relayed| &relayed.event)).await?;
+        let events = relayed.iter().map(|relayed| &relayed.event);
+        let present = self.find(Needs::of_audience(events, audience)).await?;
         let body = |relayed: &RelayedEvent| body_for(&relayed.event, audience, &present);
         Ok(relayed.iter().map(body).collect())
     }
@@ -40,7 +41,10 @@ impl PresentReader {
         &self,
         events: impl IntoIterator<Item = &'a Event>,
     ) -> Result<Present, StoreError> {
-        let needs = Needs::of(events);
+        self.find(Needs::of(events)).await
+    }
+
+    async fn find(&self, needs: Needs) -> Result<Present, StoreError> {
         let mut present = Present::default();
         if !needs.posts.is_empty() {
             present.counts = self.content.counts(&needs.posts).await?;

@@ -46,7 +46,7 @@ pub async fn rebuild(
     let mut after = EventId::from_parts(since, [0; 10]);
     let mut counted = 0;
     loop {
-        let events = log.read_by_id(after, BATCH_MAX).await?;
+        let events = log.read_counted(after, BATCH_MAX).await?;
         let Some(last) = events.last() else {
             return Ok(counted);
         };

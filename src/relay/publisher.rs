@@ -42,11 +42,14 @@ impl Publisher {
         &self,
         events: impl IntoIterator<Item = &'a Event> + Clone,
     ) -> Result<(Vec<Positions>, Vec<RelayRecord>), StoreError> {
-        let notices: Vec<_> = events.clone().into_iter().flat_map(notices_of).collect();
-        if !notices.is_empty() {
-            self.inbox.put(&notices).await?;
-        }
-        let present = self.present.read(events.clone()).await?;
+        let present = match self.prepare(events.clone()).await {
+            // What cannot be read today cannot be read tomorrow; nobody else must wait for it.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "events are told without what the content says of them");
+                Present::default()
+            }
+            prepared => prepared?,
+        };
         let (mut batch, mut places) = (Vec::new(), Vec::new());
         for event in events.clone() {
             places.push(self.add(event, &present, &mut batch));
@@ -65,6 +68,18 @@ impl Publisher {
         let positions =
             places.into_iter().map(|told| told.into_iter().map(&mut position).collect());
         Ok((positions.collect(), records))
+    }
+
+    /// Puts notifications into inboxes, and reads what the announcements need.
+    async fn prepare<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a Event> + Clone,
+    ) -> Result<Present, StoreError> {
+        let notices: Vec<_> = events.clone().into_iter().flat_map(notices_of).collect();
+        if !notices.is_empty() {
+            self.inbox.put(&notices).await?;
+        }
+        self.present.read(events).await
     }
 
     /// Adds what tells of an event to a batch; returns which of its channels are told.

@@ -39,6 +39,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("src/relay/inbound", "hub"),
     ("src/relay/follow_index", "hub"),
     ("src/endpoints/services", "relay"),
+    ("src/endpoints/websocket/session", "relay"),
 ];
 
 /// Crates of others that only some places may name.

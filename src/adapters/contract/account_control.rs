@@ -8,7 +8,7 @@ use crate::domain::ids::UserId;
 use crate::ports::account_control::AccountControl;
 use crate::ports::accounts::Accounts;
 
-use super::accounts::{ada, new_user, session};
+use super::accounts::{HASH, ada, new_user, session};
 use super::{at, race};
 
 /// Makes a test of each promise.
@@ -81,7 +81,7 @@ pub async fn a_closed_account_loses_its_sessions_and_opens_without_them(
     let (accounts, control) = (&store.accounts, &store.control);
     let (ada, bob) = (ada(&**accounts).await.id, store.bob().await);
     for (n, owner) in [(1, ada), (2, bob)] {
-        accounts.open_session(&session(owner, n)).await.unwrap();
+        accounts.open_session(&session(owner, n), HASH).await.unwrap();
     }
     let ticket = token(11);
     accounts.issue_ticket(&ticket, &token(1), at(500)).await.unwrap();
@@ -92,14 +92,14 @@ pub async fn a_closed_account_loses_its_sessions_and_opens_without_them(
     assert!(accounts.redeem_ticket(&ticket, at(2)).await.unwrap().is_none());
     assert!(accounts.session(&token(2), at(2)).await.unwrap().is_some());
     // A log-in that was under way leaves a session that never comes to life.
-    accounts.open_session(&session(ada, 3)).await.unwrap();
+    accounts.open_session(&session(ada, 3), HASH).await.unwrap();
     assert!(accounts.session(&token(3), at(3)).await.unwrap().is_none());
     assert!(control.set_active(ada, true, false, at(4)).await.unwrap());
     assert!(accounts.user(ada).await.unwrap().unwrap().is_active);
     for n in [1, 3] {
         assert!(accounts.session(&token(n), at(5)).await.unwrap().is_none(), "session {n}");
     }
-    accounts.open_session(&session(ada, 4)).await.unwrap();
+    accounts.open_session(&session(ada, 4), HASH).await.unwrap();
     assert!(accounts.session(&token(4), at(6)).await.unwrap().is_some());
 }
 
@@ -123,7 +123,7 @@ pub async fn a_role_and_a_plan_are_there_at_once_and_are_changes(
     let store = factory().await;
     let (accounts, control) = (&store.accounts, &store.control);
     let (ada, bob) = (ada(&**accounts).await.id, store.bob().await);
-    accounts.open_session(&session(ada, 1)).await.unwrap();
+    accounts.open_session(&session(ada, 1), HASH).await.unwrap();
     for role in [Role::Admin, Role::Moderator, Role::Member] {
         let from = store.last().await;
         assert!(control.set_role(ada, role, at(1)).await.unwrap());
@@ -163,7 +163,7 @@ pub async fn each_session_that_ends_is_a_change_that_names_it(
     // The last is beyond what a signed number holds.
     for n in [1, 2, 3, 4, 0xfe] {
         let owner = if n == 3 { bob } else { ada };
-        accounts.open_session(&session(owner, n)).await.unwrap();
+        accounts.open_session(&session(owner, n), HASH).await.unwrap();
     }
     let from = store.last().await;
     accounts.revoke_sessions(ada, Some(&token(1)), at(1)).await.unwrap();
@@ -175,7 +175,7 @@ pub async fn each_session_that_ends_is_a_change_that_names_it(
     assert_eq!(store.kinds_after(from).await, []);
     accounts.revoke_sessions(ada, Some(&token(0xfe)), at(2)).await.unwrap();
     assert_eq!(store.kinds_after(from).await, [(ada, ended(0xfe))]);
-    accounts.open_session(&session(ada, 5)).await.unwrap();
+    accounts.open_session(&session(ada, 5), HASH).await.unwrap();
     let from = store.last().await;
     accounts.revoke_sessions(ada, None, at(3)).await.unwrap();
     let mut all = store.kinds_after(from).await;
@@ -194,7 +194,7 @@ pub async fn a_changed_profile_or_password_is_a_change(factory: impl AsyncFnOnce
     let store = factory().await;
     let accounts = &store.accounts;
     let (ada, bob) = (ada(&**accounts).await.id, store.bob().await);
-    accounts.open_session(&session(ada, 1)).await.unwrap();
+    accounts.open_session(&session(ada, 1), HASH).await.unwrap();
     let from = store.last().await;
     let change = ProfileChange { first_name: Some("A".into()), ..ProfileChange::default() };
     accounts.update_profile(ada, &change, at(1)).await.unwrap();
@@ -244,7 +244,7 @@ pub async fn racing_changes_all_have_numbers_of_their_own(
     let ada = ada(&*store.accounts).await.id;
     let from = store.last().await;
     for n in 0..16 {
-        store.accounts.open_session(&session(ada, n)).await.unwrap();
+        store.accounts.open_session(&session(ada, n), HASH).await.unwrap();
     }
     let racers = race(|n| {
         let accounts = store.accounts.clone();
@@ -277,7 +277,7 @@ pub async fn sessions_that_ended_long_ago_are_forgotten(factory: impl AsyncFnOnc
     let ada = ada(&**accounts).await.id;
     // They expire at 1,000.
     for n in 1..=3 {
-        accounts.open_session(&session(ada, n)).await.unwrap();
+        accounts.open_session(&session(ada, n), HASH).await.unwrap();
         accounts.issue_ticket(&token(10 + n), &token(n), at(5_000)).await.unwrap();
     }
     accounts.revoke_sessions(ada, Some(&token(1)), at(100)).await.unwrap();

@@ -2,9 +2,12 @@
 
 use std::future::Future;
 
-use crate::domain::event::LoggedEvent;
+use crate::domain::event::{Event, Fact, LoggedEvent, PostMark};
+use crate::domain::ids::UserId;
+use crate::domain::trending::COUNTED;
 
-use super::{Log, cursor, event_id, logged, post, posted, publication, race};
+use super::analytics::commented;
+use super::{Log, cursor, event_id, logged, post, post_id, posted, publication, race};
 
 /// Makes a test of each promise.
 macro_rules! event_log_contract {
@@ -21,7 +24,7 @@ macro_rules! event_log_contract {
                 incarnations_append_at_the_same_time,
                 missing_tells_what_the_log_lacks,
                 a_batch_of_the_greatest_size_is_appended_whole,
-                events_of_all_incarnations_are_read_by_id,
+                what_counts_for_trending_is_read_by_id_of_all_incarnations,
             ]
         );
     };
@@ -145,15 +148,35 @@ pub async fn a_batch_of_the_greatest_size_is_appended_whole(factory: impl AsyncF
     assert_eq!(read, events);
 }
 
-pub async fn events_of_all_incarnations_are_read_by_id(factory: impl AsyncFnOnce() -> Log) {
+pub async fn what_counts_for_trending_is_read_by_id_of_all_incarnations(
+    factory: impl AsyncFnOnce() -> Log,
+) {
     let log = factory().await;
-    let events = [5, 1, 4, 2, 3].map(publication);
-    for (run, event) in (1..).zip(&events) {
+    let mark = PostMark { post_id: post_id(1), post_author: UserId(1), since: None };
+    let change = || commented(1);
+    let facts = [
+        Fact::PostViewed(mark),
+        Fact::PostLiked(mark),
+        Fact::PostUnliked(mark),
+        Fact::PostBookmarked(mark),
+        Fact::PostUnbookmarked(mark),
+        Fact::PostShared(mark),
+        Fact::PostCommented(change()),
+        Fact::CommentRemoved(change()),
+    ];
+    assert_eq!(facts.each_ref().map(Fact::kind), COUNTED);
+    let counted: Vec<_> = (1..).zip(facts).map(|(n, fact)| happened(n, fact)).collect();
+    let others = [publication(20), happened(21, Fact::CommentEdited(change()))];
+    for (run, event) in (1..).zip(others.iter().chain(counted.iter().rev())) {
         log.events.append(&[logged(run, 1, event.clone())]).await.unwrap();
     }
-    let read = async |after, limit| log.events.read_by_id(event_id(after), limit).await.unwrap();
-    assert_eq!(read(0, 9).await, [1, 2, 3, 4, 5].map(publication));
-    assert_eq!(read(2, 2).await, [3, 4].map(publication));
-    assert_eq!(read(5, 9).await, []);
+    let read = async |after, limit| log.events.read_counted(event_id(after), limit).await.unwrap();
+    assert_eq!(read(0, 99).await, counted);
+    assert_eq!(read(2, 2).await, counted[2..4]);
+    assert_eq!(read(8, 9).await, []);
     assert_eq!(read(0, 0).await, []);
+}
+
+fn happened(n: u16, fact: Fact) -> Event {
+    Event { fact, ..publication(n) }
 }

@@ -11,6 +11,7 @@ use crate::domain::event::{BarePublication, Event, Fact, LoggedEvent};
 use crate::domain::ids::{EventId, Incarnation};
 use crate::domain::publication::{Epoch, Json, StreamPosition};
 use crate::domain::time::Timestamp;
+use crate::domain::trending::COUNTED;
 use crate::ports::StoreError;
 use crate::ports::event_log::{
     AppendError, EventLog, LogCursor, RelayLedger, RelayRecord, RelayedEvent,
@@ -115,10 +116,10 @@ impl EventLog for ModelLog {
         Ok(after.take(limit).map(|(_, id)| state.events[id].clone()).collect())
     }
 
-    async fn read_by_id(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
+    async fn read_counted(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
         let state = self.state();
         let mut events: Vec<_> = state.events.values().map(|logged| logged.event.clone()).collect();
-        events.retain(|event| event.id > after);
+        events.retain(|event| event.id > after && COUNTED.contains(&event.fact.kind()));
         events.sort_unstable_by_key(|event| event.id);
         events.truncate(limit);
         Ok(events)

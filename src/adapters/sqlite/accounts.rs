@@ -155,8 +155,12 @@ impl Accounts for SqliteAccounts {
         set.map_err(|e| self.db.failed(e))
     }
 
-    async fn open_session(&self, session: &Session) -> Result<(), StoreError> {
-        let opened = self.insert_session(session).await;
+    async fn open_session(
+        &self,
+        session: &Session,
+        password_hash: &str,
+    ) -> Result<bool, StoreError> {
+        let opened = self.insert_session(session, password_hash).await;
         opened.map_err(|e| self.db.failed(e))
     }
 

@@ -37,14 +37,16 @@ pub(super) const NEWS: &str = "
             SELECT 1 FROM muted AS m
             WHERE m.user_id = w.value ->> 0 AND m.kind = w.value ->> 3))";
 
-/// What is there, or was told before, conflicts with one of the unique indexes.
+/// What is there, or was told before, conflicts with one of the unique indexes. What comes late, after
+/// the user said to have read everything up to a later moment, is put behind that moment: it was not read.
 pub(super) const PUT: &str = "
     INSERT INTO notifications (user_id, created_at, event_id, kind, actor_id, actor_name,
                                post_id, comment_id, once, is_read)
-    SELECT w.value ->> 0, w.value ->> 1, unhex(w.value ->> 2), w.value ->> 3, w.value ->> 4,
-           w.value ->> 5, w.value ->> 6, w.value ->> 7, w.value ->> 8,
-           w.value ->> 1 <= coalesce(
-               (SELECT read_through FROM inboxes WHERE user_id = w.value ->> 0), 0)
+    SELECT w.value ->> 0,
+           max(w.value ->> 1, 1 + coalesce(
+               (SELECT read_through FROM inboxes WHERE user_id = w.value ->> 0), 0)),
+           unhex(w.value ->> 2), w.value ->> 3, w.value ->> 4,
+           w.value ->> 5, w.value ->> 6, w.value ->> 7, w.value ->> 8, 0
     FROM json_each(?1) AS w
     WHERE NOT EXISTS (
         SELECT 1 FROM muted AS m WHERE m.user_id = w.value ->> 0 AND m.kind = w.value ->> 3)

@@ -74,8 +74,8 @@ impl EventLog for AskingLog {
         self.model.read_after(cursor, limit).await
     }
 
-    async fn read_by_id(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
-        self.model.read_by_id(after, limit).await
+    async fn read_counted(&self, after: EventId, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.model.read_counted(after, limit).await
     }
 
     async fn missing(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {

@@ -17,11 +17,11 @@
 //   dialogs   edit-dialog edit-title edit-content edit-tags edit-save stale-notice stale-load stale-overwrite
 //             confirm-dialog confirm-yes confirm-no profile-dialog followers-count following-count keys-dialog
 //   bell      bell bell-count inbox-dialog inbox notification (data-notification-id) mark-all-read
-//   trending  trending trending-item (data-post-id) window-1h window-24h window-7d explain explanation
+//   trending  trending trending-item (data-post-id) window-1h window-24h window-7d explain explanation trending-all
 //   the rest  connection-state (data-state) reconnect latency (data-last) theme-toggle show-keys toasts toast retry
 
 import { announce, attempt, confirmed, dialogsOpen, fill, onSubmit, openDialog, setUpDialogs, toast } from "/console/dialogs.js";
-import { $, ago, avatar, closeButton, compact, count, h, icon, markdown, nameOf, say, uuid, when } from "/console/markup.js";
+import { $, ago, avatar, closeButton, compact, count, h, icon, markdown, nameOf, preview, say, uuid, when } from "/console/markup.js";
 import { Realtime } from "/console/realtime.js";
 import { api, get, identity } from "/console/requests.js";
 import { latency, write } from "/console/writes.js";
@@ -34,6 +34,8 @@ const state = {
   session: null, // {token, user}
   tab: "all",
   posts: new Map(), // id -> post, as far as it is known here
+  titles: new Map(), // id -> title, of posts that notifications name
+  people: new Map(), // id -> person, likewise
   opened: null, // the post that is open: {id, comments: Map}
   following: null, // ids of whom I follow, once known
   inbox: { items: [], unread: 0, version: -1, loaded: false },
@@ -175,6 +177,7 @@ function learn(news, { whole = false } = {}) {
   if (held.whole && !whole && (news.version ?? held.version) === held.version) post.content = held.content;
   else if (news.content !== undefined) post.whole = whole;
   state.posts.set(post.id, post);
+  if (post.author) state.people.set(post.author.id, post.author);
   const rewritten = news.version !== undefined && held.version !== undefined && news.version !== held.version;
   for (const place of placesOf(post.id)) {
     if (rewritten && place.dataset.testid === "post-card") place.replaceWith(postCard(post));
@@ -216,7 +219,7 @@ function postCard(post) {
   return h("article", { class: "post", test: "post-card", "data-post-id": post.id, tabindex: "0", "aria-label": `${post.title}, by ${nameOf(post.author)}` },
     byline(post),
     h("h3", { class: "post-title" }, h("button", { type: "button", test: "post-open", onclick: () => openPost(post.id) }, post.title)),
-    markdown(post.excerpt || post.content), tagsOf(post), actionsOf(post));
+    post.excerpt ? preview(post.excerpt) : markdown(post.content), tagsOf(post), actionsOf(post));
 }
 
 function byline(post) {
@@ -723,6 +726,22 @@ function showUnread() {
   document.title = unread && me() ? `(${unread}) Carillon` : "Carillon";
 }
 
+const titleOf = (postId) => state.posts.get(postId)?.title ?? state.titles.get(postId);
+const personOf = (actor) => state.people.get(actor?.id) ?? actor;
+
+/** Notifications name posts by id and people by username: titles and names that are not known here are asked for. */
+async function nameAll() {
+  const { items } = state.inbox;
+  const unknown = (ids, known) => [...new Set(ids)].filter((id) => id && !known(id)).slice(0, 20);
+  const posts = unknown(items.map((item) => item.post_id), (id) => titleOf(id) !== undefined);
+  const people = unknown(items.map((item) => item.actor?.id), (id) => state.people.has(id));
+  await Promise.allSettled([
+    ...posts.map((id) => get(path(id)).then(({ title }) => state.titles.set(id, title))),
+    ...people.map((id) => get(`/v1/users/${id}`).then((user) => state.people.set(id, user))),
+  ]);
+  if (posts.length + people.length && $("inbox-dialog").open) paintInbox();
+}
+
 async function loadInbox() {
   if (!me()) return;
   const { version } = state.inbox;
@@ -735,6 +754,7 @@ async function loadInbox() {
     state.inbox.items = [...later, ...answer.items];
     if (state.inbox.version === version || answer.version !== undefined) takeUnread(answer);
     paintInbox();
+    nameAll();
   } catch (problem) {
     $("inbox").replaceChildren(h("li", null, emptyState("bell", "The inbox could not be loaded", problem.message)));
   }
@@ -742,16 +762,18 @@ async function loadInbox() {
 
 function paintInbox() {
   const { items } = state.inbox;
+  const focused = document.activeElement?.dataset.notificationId;
   $("inbox").replaceChildren(...(items.length ? items.map((item) => h("li", null, drawNotification(item)))
     : [h("li", null, emptyState("bell", "Nothing rang yet", "Likes, comments, mentions and new followers come here."))]));
+  if (focused) $("inbox").querySelector(`[data-notification-id="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function drawNotification(item) {
-  const title = item.post_title ?? item.post?.title ?? state.posts.get(item.post_id)?.title;
+  const title = titleOf(item.post_id), actor = personOf(item.actor);
   const object = item.type === "followed" ? "" : title ? ` “${title}”` : { posted: " a post", mentioned: " a comment", commented: " your post" }[item.type] ?? "";
   const saying = title && item.type === "liked" ? "likes" : SAYINGS[item.type] ?? "did something with";
   return h("button", { class: `notification ${item.read ? "" : "unread"}`, type: "button", test: "notification", "data-notification-id": item.id, "data-type": item.type, onclick: () => followNotification(item) },
-    avatar(item.actor), h("span", null, h("b", null, nameOf(item.actor)), ` ${saying}${object}`, item.read ? null : h("span", { class: "visually-hidden" }, " (unread)"), when(item.created_at)));
+    avatar(actor), h("span", null, h("b", null, nameOf(actor)), ` ${saying}${object}`, item.read ? null : h("span", { class: "visually-hidden" }, " (unread)"), when(item.created_at)));
 }
 
 function followNotification(item) {
@@ -779,7 +801,8 @@ function onInbox(data) {
     $("bell").classList.remove("ringing");
     void $("bell").offsetWidth;
     $("bell").classList.add("ringing");
-    announce(`${nameOf(item.actor)} ${SAYINGS[item.type] ?? "did something"}`);
+    if ($("inbox-dialog").open) nameAll();
+    announce(`${nameOf(personOf(item.actor))} ${SAYINGS[item.type] ?? "did something"}`);
     if (item.type === "posted" && state.tab === "home" && item.post_id) get(path(item.post_id)).then((post) => addToFeed(learn(post, { whole: true })), () => {});
     else if (item.post_id) mayBeStale(item.post_id);
   }
@@ -800,7 +823,9 @@ function setUpInbox() {
 
 // ---- Trending. ----
 
+const RANKS_SHOWN = 10;
 let ranked = [];
+let showingAll = false;
 let explaining = false;
 let explainAt = 0;
 
@@ -809,7 +834,7 @@ async function loadTrending() {
   explainAt = performance.now();
   if (!ranked.length) $("trending").replaceChildren(...Array.from({ length: 4 }, () => h("li", { class: "skeleton" }, h("i"), h("i"))));
   try {
-    const answer = await get(`/v1/trending?window=${asked}${explaining ? "&explain=true" : ""}`);
+    const answer = await get(`/v1/trending?limit=20&window=${asked}${explaining ? "&explain=true" : ""}`);
     if (asked === state.window) paintTrending(answer.items ?? answer);
   } catch (problem) {
     $("trending").replaceChildren(h("li", { class: "muted" }, problem.message));
@@ -820,7 +845,7 @@ function paintTrending(items) {
   const before = new Map(ranked.map((item) => [item.post_id, item]));
   ranked = items;
   const focused = document.activeElement?.closest?.("[data-testid=trending-item]")?.dataset.postId;
-  $("trending").replaceChildren(...items.map((item, index) => {
+  $("trending").replaceChildren(...items.slice(0, showingAll ? items.length : RANKS_SHOWN).map((item, index) => {
     const rank = item.rank ?? index + 1, held = before.get(item.post_id);
     const moved = before.size && (!held || rank < held.rank);
     const node = h("li", { test: "trending-item", "data-post-id": item.post_id, class: moved ? "moved" : null },
@@ -830,6 +855,8 @@ function paintTrending(items) {
     return node;
   }));
   if (!items.length) $("trending").append(h("li", { class: "muted" }, "Nothing moved in this time. A view, a like or a comment puts a post here."));
+  $("trending-all").hidden = items.length <= RANKS_SHOWN;
+  say($("trending-all"), showingAll ? `Only the first ${RANKS_SHOWN}` : `All ${items.length}`);
   if (focused) $("trending").querySelector(`[data-post-id="${CSS.escape(focused)}"] button`)?.focus();
 }
 
@@ -859,6 +886,10 @@ function setUpTrending() {
     for (const other of document.querySelectorAll("[data-window]")) other.setAttribute("aria-pressed", String(other === button));
     if (me()) realtime.subscribe(`trending:${state.window}`);
     loadTrending();
+  };
+  $("trending-all").onclick = () => {
+    showingAll = !showingAll;
+    paintTrending(ranked);
   };
   $("explain").onclick = () => {
     explaining = !explaining;
@@ -1090,6 +1121,7 @@ function start() {
     if (location.hash.startsWith("#/post/")) history.replaceState(null, "", "#/");
   });
   addEventListener("hashchange", route);
+  showConnection();
   setInterval(showConnection, 1000);
   setInterval(() => document.querySelectorAll("time").forEach((node) => say(node, ago(node.dateTime))), 30_000);
   const kept = keptSession();

@@ -3,7 +3,7 @@
 // Marks for tests (data-testid): docs-contents docs-token docs-filter docs-groups operation (id is its operationId or
 // its method and path) try try-send try-status try-body
 
-import { $, h, markdown } from "/console/markup.js";
+import { $, h, inline, markdown } from "/console/markup.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const DEPTH_MAX = 4;
@@ -55,7 +55,10 @@ function drawSchema(raw, depth = 0) {
   const inner = schema.type === "array" ? schema.items : raw;
   const { properties, required } = propertiesOf(inner);
   const names = Object.keys(properties);
-  if (!names.length) return h("p", { class: "muted" }, h("code", null, typeOf(raw)), schema.description ? ` ${schema.description}` : "");
+  const choices = schema.oneOf ?? schema.anyOf ?? [];
+  if (!names.length && depth < DEPTH_MAX && choices.some(nameOfRef)) return h("ul", { class: "properties" }, choices.map((choice) =>
+    h("li", null, h("details", null, h("summary", null, h("code", null, typeOf(choice))), drawSchema(choice, depth + 1)))));
+  if (!names.length) return h("p", { class: "muted" }, h("code", null, typeOf(raw)), schema.description ? [" ", ...inline(schema.description)] : "");
   const rows = names.map((name) => {
     const property = resolve(properties[name]);
     const below = property.type === "array" ? property.items : properties[name];
@@ -68,7 +71,7 @@ function drawSchema(raw, depth = 0) {
   return h("ul", { class: "properties" }, rows);
 }
 
-const note = (text) => (text ? h("p", { class: "muted" }, text) : null);
+const note = (text) => (text ? h("p", { class: "muted" }, ...inline(text)) : null);
 
 /** A value that fits a schema, to start from. */
 function exampleOf(raw, depth = 0) {
@@ -90,26 +93,43 @@ function exampleOf(raw, depth = 0) {
 // ---- Operations. ----
 
 function drawOperation({ url, method, operation, shared }) {
-  const parameters = [...shared, ...(operation.parameters ?? [])].map(resolve);
+  const parameters = [...shared, ...(operation.parameters ?? []), ...keysOf(operation)].map(resolve);
   const body = resolve(operation.requestBody);
   const content = Object.values(body.content ?? {})[0];
   const answers = Object.entries(operation.responses ?? {});
+  const streams = answers.some(([status, answer]) => status === "101" || "text/event-stream" in (resolve(answer).content ?? {}));
   const section = (title, ...nodes) => h("section", null, h("h3", null, title), ...nodes);
   const details = h("details", { class: "card operation", test: "operation", id: idOf(method, url, operation), "data-words": `${method} ${url} ${operation.summary ?? ""} ${operation.description ?? ""}`.toLowerCase() },
-    h("summary", null, h("span", { class: `method verb-${method}` }, method.toUpperCase()), h("code", null, url), h("span", { class: "grow muted" }, operation.summary ?? ""),
+    h("summary", null, h("span", { class: `method verb-${method}` }, method.toUpperCase()), h("code", null, url), h("span", { class: "grow muted" }, ...inline(operation.summary ?? "")),
       operation.deprecated && h("span", { class: "status-tag" }, "deprecated")));
   // Drawn when first opened: the whole document has thousands of nodes.
   details.addEventListener("toggle", () => {
     if (!details.open || details.childElementCount > 1) return;
     details.append(
-      operation.description ? markdown(operation.description) : "",
+      operation.description ? markdown(operation.description, { breaks: false }) : "",
+      note(callerOf(operation)),
       parameters.length ? section("Parameters", h("ul", { class: "properties" }, parameters.map(drawParameter))) : "",
       content ? section("Body", note(body.description), drawSchema(content.schema)) : "",
       section("Answers", ...answers.map(drawAnswer)),
-      tryForm(url, method, parameters, content));
+      streams ? "" : tryForm(url, method, parameters, content)); // A stream has no end that a try could show.
   });
   return details;
 }
+
+/** What an operation's security schemes are, by name; an empty name stands for nobody in particular. */
+const schemesOf = (operation) => (operation.security ?? [{}]).flatMap((need) => (Object.keys(need).length ? Object.keys(need) : [""]))
+  .map((name) => description.components?.securitySchemes?.[name] ?? null);
+
+function callerOf(operation) {
+  const schemes = schemesOf(operation);
+  const words = schemes.filter(Boolean).map((scheme) => (scheme.type === "apiKey" ? `a key in \`${scheme.name}\`` : "a session's token")).join(" or ");
+  if (!words) return "Anybody may ask.";
+  return schemes.includes(null) ? `Takes ${words}, and needs none.` : `Needs ${words}.`;
+}
+
+/** API keys that travel in a header, as parameters to fill in. */
+const keysOf = (operation) => schemesOf(operation).filter((scheme) => scheme?.type === "apiKey" && scheme.in === "header")
+  .map(({ name, description: about }) => ({ name, in: "header", description: about, required: true, schema: { type: "string" } }));
 
 const idOf = (method, url, operation) => operation.operationId ?? `${method}-${url.replace(/[^a-z0-9]+/gi, "-")}`;
 
@@ -123,7 +143,7 @@ function drawAnswer([status, raw]) {
   const answer = resolve(raw);
   const content = Object.entries(answer.content ?? {})[0];
   return h("details", { class: "answer" },
-    h("summary", null, h("b", { class: /^2/.test(status) ? "fine" : "" }, status), ` ${answer.description ?? ""}`),
+    h("summary", null, h("b", { class: /^2/.test(status) ? "fine" : "" }, status), " ", ...inline(raw.description ?? answer.description ?? "")),
     content ? h("p", { class: "muted" }, h("code", null, content[0])) : null, content ? drawSchema(content[1].schema) : null);
 }
 
@@ -221,7 +241,7 @@ async function start() {
   }
   const info = description.info ?? {};
   $("docs-title").textContent = info.title ?? "API reference";
-  $("docs-lede").replaceChildren(markdown(info.description ?? ""), h("p", { class: "muted" }, `Version ${info.version ?? "?"} · OpenAPI ${description.openapi}`));
+  $("docs-lede").replaceChildren(markdown(info.description, { breaks: false }), h("p", { class: "muted" }, `Version ${info.version ?? "?"} · OpenAPI ${description.openapi}`));
   const groups = operationsByTag();
   $("groups").replaceChildren(...groups.map(([tag, group]) => h("section", { class: "group", id: `tag-${tag}`, "aria-label": tag }, h("h2", null, tag), note(group.about), ...group.operations.map(drawOperation))));
   $("contents").replaceChildren(...groups.map(([tag, group]) => h("details", { open: true }, h("summary", null, tag),

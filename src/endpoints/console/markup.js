@@ -55,7 +55,7 @@ export function ago(instant) {
   const steps = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400]];
   const step = steps.find(([limit]) => Math.abs(seconds) < limit);
   if (seconds > -45) return "just now";
-  if (step) return relative.format(Math.round(seconds / step[2]), step[1]);
+  if (step) return relative.format(Math.trunc(seconds / step[2]), step[1]);
   return new Date(instant).toLocaleDateString("en", { year: "numeric", month: "short", day: "numeric" });
 }
 
@@ -72,9 +72,10 @@ export function uuid() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
-// ---- Markdown: paragraphs, headings, lists, code, bold, emphasis and links to the web. The rest stays as written. ----
+// ---- Markdown: paragraphs, headings, lists, quotes, code, bold, emphasis and links to the web. The rest stays as written. ----
 
-export function markdown(source) {
+/** `breaks`: whether a line that ends ends on the screen too, as people expect of what they type. */
+export function markdown(source, { breaks = true } = {}) {
   const prose = h("div", { class: "prose" });
   // Odd parts stand between fences. A fence that never closes, as in an excerpt, runs to the end.
   String(source ?? "").split(/^```.*$/m).forEach((part, index) => {
@@ -82,28 +83,44 @@ export function markdown(source) {
       prose.append(h("pre", { tabindex: "0" }, h("code", null, part.replace(/^\n|\n$/g, ""))));
       return;
     }
-    for (const block of part.split(/\n\s*\n/)) if (block.trim()) prose.append(...blockOf(block.trim()));
+    for (const block of part.split(/\n\s*\n/)) if (block.trim()) prose.append(...blocksOf(block.trim(), breaks));
   });
   return prose;
 }
 
-function blockOf(text) {
-  const lines = text.split("\n");
-  if (/^#{1,6} /.test(lines[0])) {
-    const heading = h("h3", null, ...inline(lines[0].replace(/^#+ /, "")));
-    const rest = lines.slice(1).join("\n").trim();
-    return rest ? [heading, ...blockOf(rest)] : [heading];
+/** An excerpt: a text without its line ends, in which the marks of blocks mark nothing any more. Code ends it. */
+export function preview(excerpt) {
+  const text = String(excerpt ?? "").replace(/(^|\s)#{1,6} (?=\S)/g, "$1").replace(/^(?:[-*]|>) /, "");
+  const fence = text.indexOf("```");
+  const words = fence > 0 ? `${text.slice(0, fence).trimEnd()} …` : text.replace(/^```\w*/, "").replaceAll("```", "");
+  return h("div", { class: "prose" }, h("p", null, ...inline(words.trim().replace(/\.…$/, ". …"))));
+}
+
+const MARKS = { heading: /^#{1,6} +/, bullet: /^\s*[-*] +/, number: /^\s*\d{1,3}[.)] +/, quote: /^> ?/ };
+const markOf = (line) => Object.keys(MARKS).find((kind) => MARKS[kind].test(line)) ?? "text";
+
+/** The blocks of lines without an empty one between them: those of one kind that follow each other belong together. */
+function blocksOf(text, breaks) {
+  const runs = [];
+  for (const line of text.split("\n")) {
+    const kind = markOf(line), last = runs.at(-1);
+    const content = kind === "text" ? line : line.replace(MARKS[kind], "");
+    if (last?.kind === kind && kind !== "heading") last.lines.push(content);
+    else runs.push({ kind, lines: [content] });
   }
-  if (lines.every((line) => /^\s*[-*] /.test(line))) {
-    return [h("ul", null, lines.map((line) => h("li", null, ...inline(line.replace(/^\s*[-*] /, "")))))];
-  }
-  const broken = lines.flatMap((line, index) => (index ? [h("br"), ...inline(line)] : inline(line)));
-  return [h("p", null, ...broken)];
+  return runs.map(({ kind, lines }) => drawRun(kind, lines, breaks));
+}
+
+function drawRun(kind, lines, breaks) {
+  if (kind === "heading") return h("h3", null, ...inline(lines[0]));
+  if (kind === "bullet" || kind === "number") return h(kind === "bullet" ? "ul" : "ol", null, lines.map((line) => h("li", null, ...inline(line))));
+  const between = () => (breaks ? h("br") : " ");
+  return h(kind === "quote" ? "blockquote" : "p", null, ...lines.flatMap((line, index) => (index ? [between(), ...inline(line)] : inline(line))));
 }
 
 const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*|\[([^\]\n]+)\]\(([^()\s]+)\)|(https?:\/\/[^\s<>()]+[^\s<>().,;:!?'"])/g;
 
-function inline(text) {
+export function inline(text) {
   const nodes = [];
   let from = 0;
   for (const match of text.matchAll(INLINE)) {

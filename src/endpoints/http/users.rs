@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 use crate::commands::register_user::Registration;
 use crate::domain::account::{Plan, User};
 use crate::domain::ids::UserId;
+use crate::endpoints::action::{Asked, once};
 use crate::endpoints::limited::Registering;
 use crate::endpoints::openapi::problems::Taken;
-use crate::endpoints::reply::{Refused, json};
+use crate::endpoints::reply::{Refused, answer, json, storable};
 use crate::endpoints::request::{App, JsonBody, path_id};
 use crate::ports::marks::FollowCounts;
 use crate::queries::users::UserView;
@@ -78,7 +79,8 @@ pub struct RegisterBody {
 )]
 pub async fn register(
     State(app): State<App>,
-    _: Registering,
+    Registering(ip): Registering,
+    asked: Asked,
     JsonBody { value: body, .. }: JsonBody<RegisterBody>,
 ) -> Result<Response, Refused> {
     let registration = Registration {
@@ -88,6 +90,14 @@ pub async fn register(
         first_name: body.first_name.unwrap_or_default(),
         last_name: body.last_name.unwrap_or_default(),
     };
-    let user = app.accounts.register_user.run(registration).await?;
-    Ok(json(StatusCode::CREATED, &OwnUser::of(&user, FollowCounts::default())))
+    // What is kept of a request must not help anyone to guess its password.
+    let Registration { email, username, first_name, last_name, .. } = &registration;
+    let asked = asked.with_body(
+        [email, username, first_name, last_name].map(String::as_str).join("\n").as_bytes(),
+    );
+    let register = |app: App| async move {
+        let user = app.accounts.register_user.run(registration).await?;
+        storable(StatusCode::CREATED, &OwnUser::of(&user, FollowCounts::default()))
+    };
+    Ok(answer(once(&app, format!("ip:{ip}"), asked, register).await?))
 }

@@ -147,10 +147,10 @@ impl Session {
 impl Session {
     /// From now on the user is told of posts by authors whom they follow.
     async fn arrive(&mut self, user: UserId) -> Result<(), ClientError> {
-        let app = Arc::clone(&self.app);
-        let arrived = self.beside(async move { app.follows.arrive(user).await }).await?;
-        self.has_arrived = arrived.is_ok();
-        arrived.map_err(client_error_of_store)
+        let follows = Arc::clone(&self.app.follows);
+        let arrived = self.beside(async move { follows.arrive(user).await }).await?;
+        self.following = Some(arrived.map_err(client_error_of_store)?);
+        Ok(())
     }
 
     /// What the inbox holds, read after everything that changes it was subscribed to.

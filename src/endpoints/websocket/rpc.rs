@@ -76,11 +76,12 @@ impl Session {
         })?;
         let session = self.identity.as_ref().and_then(|identity| identity.session);
         let session = session.ok_or(ClientError::UNAUTHORIZED)?;
-        let key = parse::<KeyParameter>(data.as_bytes()).ok();
+        let KeyParameter { idempotency_key: key } =
+            parse(data.as_bytes()).map_err(|_| ClientError::BAD_REQUEST)?;
         let asked = Asked {
             route: format!("rpc {}", request.method),
             fingerprint: data.as_bytes().to_vec(),
-            key: key.and_then(|parameter| parameter.idempotency_key),
+            key,
         };
         let app = Arc::clone(&self.app);
         let called = self.beside(async move { call(&app, session, asked, action).await });

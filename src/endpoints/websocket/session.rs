@@ -17,6 +17,7 @@ use crate::domain::publication::ClientInfo;
 use crate::endpoints::request::App;
 use crate::hub::{Conversation, Link, Message, Wire};
 use crate::ports::StoreError;
+use crate::relay::follow_index::Presence;
 
 /// Replies to one frame of commands are gathered up to this size.
 const HELD_MAX_BYTES: usize = 16 * 1024;
@@ -34,8 +35,8 @@ pub(in crate::endpoints) struct Session {
     pub(super) present: Vec<ChannelName>,
     /// The presence that is being entered right now.
     pub(super) entering: Option<JoinHandle<Result<(), StoreError>>>,
-    /// Whether the follow index counts this connection.
-    pub(super) has_arrived: bool,
+    /// Its place among the connections that hear of posts by whom the user follows.
+    pub(super) following: Option<Presence>,
     heard: VecDeque<Heard>,
     /// Replies that go out with the next one, in one frame, a line each.
     held: RefCell<Vec<u8>>,
@@ -70,7 +71,7 @@ impl Session {
             upgrade_token: token.map(String::into_boxed_str),
             present: Vec::new(),
             entering: None,
-            has_arrived: false,
+            following: None,
             heard: VecDeque::new(),
             held: RefCell::new(Vec::new()),
         }
@@ -242,9 +243,6 @@ impl Conversation for Session {
 impl Drop for Session {
     /// However a session ends, it leaves the presence of its channels.
     fn drop(&mut self) {
-        if let Some(user) = self.user_id().filter(|_| self.has_arrived) {
-            self.app.follows.depart(user);
-        }
         if self.present.is_empty() {
             return;
         }

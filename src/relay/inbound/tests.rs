@@ -70,8 +70,9 @@ async fn broker(run: u32) -> (Arc<MemoryBroker>, mpsc::Receiver<Delivery>) {
 /// An inbound relay of a node on which nobody follows anyone.
 fn inbound_of(hub: &Arc<Hub>, broker: Arc<dyn Broker>, namespaces: Arc<Namespaces>) -> Inbound {
     let nobody = Arc::new(absent::Absent);
+    let clock = Arc::new(ManualClock::at(at(0)));
     let (follows, _) =
-        FollowIndex::new(Arc::clone(hub), Arc::clone(&namespaces), nobody.clone(), nobody);
+        FollowIndex::new(Arc::clone(hub), Arc::clone(&namespaces), nobody.clone(), nobody, clock);
     Inbound::new(Arc::clone(hub), broker, namespaces, follows)
 }
 

@@ -6,6 +6,7 @@ mod cache;
 mod commands;
 mod comments;
 mod connect;
+mod discretion;
 mod follows;
 mod frames;
 mod health;

@@ -121,3 +121,15 @@ async fn a_server_publication_with_a_key_happens_once_also_across_a_kill() {
     assert_eq!(next["data"]["n"], 3, "the repeated one was not told again: {next}");
     assert_eq!(next["offset"], json!(before.offset + 1));
 }
+
+#[tokio::test]
+async fn a_registration_that_is_repeated_with_its_key_gets_the_first_answer() {
+    let server = Server::start().await;
+    let api = server.api();
+    let body = json!({"email": "a@example.org", "username": "ada-once", "password": "a password"});
+    let register = || api.post("/v1/users").key("r1").json(&body).send();
+    let first = register().await;
+    assert_eq!(register().await.expect(201), first.expect(201));
+    let other = json!({"email": "b@example.org", "username": "bob-once", "password": "a password"});
+    api.post("/v1/users").key("r1").json(&other).send().await.problem(422);
+}

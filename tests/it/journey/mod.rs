@@ -1,5 +1,6 @@
 //! What users live through: hearing of each other, losing the network, a server that is killed.
 
+mod browser;
 mod community;
 mod idempotency;
 mod inbox;

@@ -22,11 +22,16 @@ pub(in crate::adapters::sqlite) const PURGE: &str =
     "DELETE FROM sessions WHERE revoked_at < ?1 OR expires_at < ?1";
 
 impl SqliteAccounts {
-    pub(super) async fn insert_session(&self, session: &Session) -> Result<(), Error> {
+    pub(super) async fn insert_session(
+        &self,
+        session: &Session,
+        password_hash: &str,
+    ) -> Result<bool, Error> {
         let mut writer = self.db.durable_write().await?;
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO sessions (token_hash, user_id, created_at, expires_at, user_agent, ip)
-             VALUES (?, ?, ?, ?, ?, ?)",
+             SELECT ?1, user_id, ?3, ?4, ?5, ?6 FROM users
+             WHERE user_id = ?2 AND password_hash = ?7 AND is_active = 1",
         )
         .bind(&session.token.0[..])
         .bind(session.user.0)
@@ -34,9 +39,10 @@ impl SqliteAccounts {
         .bind(session.expires_at.as_millis())
         .bind(&session.user_agent)
         .bind(&session.ip)
+        .bind(password_hash)
         .execute(&mut *writer)
         .await?;
-        Ok(())
+        Ok(inserted.rows_affected() > 0)
     }
 
     pub(super) async fn find_session(
