@@ -6,8 +6,11 @@ pub mod admin;
 mod background;
 mod community;
 mod http;
+mod log_stores;
+mod realtime_stores;
 pub mod seed;
 mod services;
+mod sql_stores;
 mod stores;
 mod write_path;
 
@@ -16,7 +19,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::domain::ids::Incarnation;
@@ -24,6 +27,7 @@ use crate::endpoints::account_watch::AccountWatch;
 use crate::endpoints::services::Services;
 use crate::hub::Hub;
 use crate::lifecycle;
+use crate::ports::broker::Lapse;
 use crate::relay::follow_index::FollowIndex;
 use crate::relay::inbound::Inbound;
 use crate::settings::Settings;
@@ -108,7 +112,18 @@ async fn take_deliveries(
     let broker = Arc::clone(&stores.broker);
     let inbound = Inbound::new(Arc::clone(hub), broker, namespaces, Arc::clone(&follows));
     tasks.extend(stores.deliveries.take().map(|queue| tokio::spawn(inbound.run(queue))));
+    let lapses = stores.lapses.take();
+    tasks.extend(lapses.map(|lapses| tokio::spawn(tell_of_lapses(lapses, Arc::clone(hub)))));
     Ok((follows, tasks))
+}
+
+/// Tells subscribers where something may be missing, so that they recover.
+async fn tell_of_lapses(mut lapses: mpsc::Receiver<Lapse>, hub: Arc<Hub>) {
+    while let Some(lapse) = lapses.recv().await {
+        for channel in &lapse.channels {
+            hub.invalidate(channel).await;
+        }
+    }
 }
 
 /// Closes every connection of the hub once the node was asked to end.

@@ -28,10 +28,10 @@ pub use channels::{Channel, ChannelSettings, ModeSetting, NamespaceSettings, Rec
 pub use fault::{Fault, SettingsError};
 pub use sections::{
     Accounts, Analytics, Client, Content, Events, Http, HttpApi, HttpServer, Hub, Idempotency,
-    Limits, Log, Realtime, Relay, Shutdown, Tls, Trending, TrendingWeights, WebSocket,
+    Limits, Log, Pool, Realtime, Relay, Shutdown, Tls, Trending, TrendingWeights, WebSocket,
     WritesPerMinute,
 };
-pub use values::{LogFormat, Secret, StoreUrl};
+pub use values::{LogFormat, Secret, ServerUrl, StoreUrl};
 
 /// The text of `config.default.toml`: every setting, its default and what it means.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");

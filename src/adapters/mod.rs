@@ -1,6 +1,12 @@
 //! What the ports are made of: databases, memory, the machine.
 
+mod additions;
 pub mod memory;
+pub mod mongodb;
+pub mod mysql;
+pub mod pooled;
+pub mod postgres;
+pub mod redis;
 pub mod sqlite;
 pub mod system;
 

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::AppError;
-use crate::adapters::sqlite::{Database, Schema, SqliteAccounts};
+use super::sql_stores::{self, AccountPorts};
+use crate::adapters::sqlite::Schema;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::commands::control_account::{ControlAccount, Decision};
 use crate::commands::create_api_key::CreateApiKey;
 use crate::domain::problem::Problem;
-use crate::settings::Settings;
+use crate::settings::{Settings, StoreUrl};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
@@ -23,8 +24,9 @@ pub enum Order {
 
 /// Does it; returns what to print.
 pub async fn run(settings: &Settings, order: Order) -> Result<String, AppError> {
-    let accounts = Arc::new(open(settings, matches!(order, Order::CreateApiKey(_))).await?);
-    let (control, clock) = (Arc::clone(&accounts), Arc::new(SystemClock));
+    let creates = matches!(order, Order::CreateApiKey(_));
+    let AccountPorts { accounts, control } = open(settings, creates).await?;
+    let clock = Arc::new(SystemClock);
     match order {
         Order::Decide(who, decision) => {
             let command = ControlAccount { accounts, control, clock };
@@ -39,8 +41,15 @@ pub async fn run(settings: &Settings, order: Order) -> Result<String, AppError> 
 }
 
 /// The store of accounts. A key may be made before the first node starts; apart
-/// from that, a store that is not there is a wrong directory.
-async fn open(settings: &Settings, create: bool) -> Result<SqliteAccounts, AppError> {
+/// from that, a file that is not there is a wrong directory.
+async fn open(settings: &Settings, create: bool) -> Result<AccountPorts, AppError> {
+    if !matches!(settings.accounts.url, StoreUrl::Mysql(_)) {
+        check_file(settings, create)?;
+    }
+    sql_stores::open_accounts(settings).await
+}
+
+fn check_file(settings: &Settings, create: bool) -> Result<(), AppError> {
     let path: PathBuf =
         settings.accounts.url.file_or(&settings.data_dir.join(Schema::Accounts.file_name()));
     if create && let Some(folder) = path.parent() {
@@ -49,8 +58,7 @@ async fn open(settings: &Settings, create: bool) -> Result<SqliteAccounts, AppEr
     } else if !path.exists() {
         return Err(format!("there are no accounts: {} does not exist", path.display()).into());
     }
-    let db = Database::open(&path, Schema::Accounts, settings.migrate_on_start).await?;
-    Ok(SqliteAccounts::new(db))
+    Ok(())
 }
 
 fn done(decision: Decision) -> String {

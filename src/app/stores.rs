@@ -7,23 +7,18 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::AppError;
-use crate::adapters::memory::broker::MemoryBroker;
-use crate::adapters::memory::presence::MemoryPresence;
-use crate::adapters::memory::rate_limits::MemoryRateLimits;
-use crate::adapters::memory::trending::MemoryTrending;
-use crate::adapters::sqlite::{
-    Database, Schema, SqliteAccounts, SqliteAnalytics, SqliteContent, SqliteEventLog,
-    SqliteIdempotencyKeys, SqliteRelayLedger,
-};
+use super::log_stores::{self, ContentPorts, LogPorts};
+use super::realtime_stores::{self, RealtimePorts};
+use super::sql_stores::{self, AccountPorts};
+use crate::adapters::redis::Surroundings;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::domain::namespace::Namespaces;
 use crate::domain::publication::Delivery;
-use crate::domain::trending::Weights;
 use crate::metrics::Metrics;
 use crate::ports::account_control::AccountControl;
 use crate::ports::accounts::Accounts;
 use crate::ports::analytics::Analytics;
-use crate::ports::broker::Broker;
+use crate::ports::broker::{Broker, Lapse};
 use crate::ports::clock::Clock;
 use crate::ports::comments::Comments;
 use crate::ports::content::Content;
@@ -36,10 +31,7 @@ use crate::ports::presence::Presence;
 use crate::ports::present::PresentReader;
 use crate::ports::rate_limits::RateLimits;
 use crate::ports::trending::Trending;
-use crate::settings::{Settings, StoreUrl, TrendingWeights};
-
-/// Deliveries that may wait between the broker and the hub.
-const DELIVERY_QUEUE_MAX: usize = 4_096;
+use crate::settings::Settings;
 
 /// The stores, what the machine provides, and what is counted of both.
 pub(super) struct Stores {
@@ -59,6 +51,8 @@ pub(super) struct Stores {
     pub(super) broker: Arc<dyn Broker>,
     /// What the broker delivers to this node, until the hub takes it.
     pub(super) deliveries: Option<mpsc::Receiver<Delivery>>,
+    /// Where what the broker delivers was interrupted.
+    pub(super) lapses: Option<mpsc::Receiver<Lapse>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) namespaces: Arc<Namespaces>,
@@ -80,70 +74,45 @@ pub(super) async fn open(settings: &Settings) -> Result<Stores, AppError> {
     std::fs::create_dir_all(data)
         .map_err(|error| format!("cannot create {}: {error}", data.display()))?;
     let lock = lock_directory(data)?;
-    let path_of = |url: &StoreUrl, schema: Schema| url.file_or(&data.join(schema.file_name()));
-    let migrate = settings.migrate_on_start;
-    let accounts = Database::open(
-        &path_of(&settings.accounts.url, Schema::Accounts),
-        Schema::Accounts,
-        migrate,
-    )
-    .await?;
-    let log_path = path_of(&settings.events.url, Schema::Log);
-    let log = Database::open(&log_path, Schema::Log, migrate).await?;
-    let content_path = path_of(&settings.content.url, Schema::Log);
-    // In one file, a commit of the log makes the documents before it durable as well.
-    let covered = content_path == log_path;
-    let content = match covered {
-        true => Arc::clone(&log),
-        false => Database::open(&content_path, Schema::Log, migrate).await?,
-    };
-    let analytics = Database::open(
-        &path_of(&settings.analytics.url, Schema::Analytics),
-        Schema::Analytics,
-        migrate,
-    )
-    .await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), clock.now());
-    let ledger: Arc<dyn RelayLedger> = Arc::new(SqliteRelayLedger::new(Arc::clone(&log)));
-    let (sink, deliveries) = mpsc::channel(DELIVERY_QUEUE_MAX);
-    let content = Arc::new(SqliteContent::new(content, covered, Arc::clone(&clock)));
-    let present = PresentReader { content: content.clone(), inbox: content.clone() };
-    let broker = MemoryBroker::new(Arc::clone(&ledger), present, Arc::clone(&clock), sink).await?;
-    let broker = broker.holding_at_most(settings.realtime.history_max_bytes);
-    let accounts = Arc::new(SqliteAccounts::new(accounts));
+    let AccountPorts { accounts, control } = sql_stores::open_accounts(settings).await?;
+    let analytics = sql_stores::open_analytics(settings, &clock).await?;
+    let (LogPorts { log, ledger, keys }, ContentPorts { content, marks, comments, inbox }) =
+        log_stores::open(settings, &clock).await?;
+    let present = PresentReader { content: Arc::clone(&content), inbox: Arc::clone(&inbox) };
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let surroundings = Surroundings {
+        ledger: Arc::clone(&ledger),
+        present,
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    };
+    let RealtimePorts { broker, presence, trending, rate_limits, deliveries, lapses } =
+        realtime_stores::open(settings, surroundings).await?;
     Ok(Stores {
-        control: Arc::clone(&accounts) as Arc<dyn AccountControl>,
         accounts,
-        log: Arc::new(SqliteEventLog::new(Arc::clone(&log))),
+        control,
+        log,
         ledger,
-        keys: Arc::new(SqliteIdempotencyKeys::new(log)),
-        marks: content.clone(),
-        comments: content.clone(),
-        inbox: content.clone(),
+        keys,
         content,
-        analytics: Arc::new(SqliteAnalytics::new(analytics)),
-        presence: Arc::new(MemoryPresence::default()),
-        trending: Arc::new(MemoryTrending::new(weights(&settings.trending.weights))),
-        rate_limits: Arc::new(MemoryRateLimits::new(Arc::clone(&clock))),
-        broker: Arc::new(broker),
+        marks,
+        comments,
+        inbox,
+        analytics,
+        presence,
+        trending,
+        rate_limits,
+        broker,
         deliveries: Some(deliveries),
+        lapses: Some(lapses),
         clock,
-        entropy: Arc::new(SystemEntropy),
+        entropy,
         namespaces: Arc::new(settings.channel.to_namespaces()),
         metrics: Arc::new(metrics),
         _lock: lock,
     })
-}
-
-fn weights(settings: &TrendingWeights) -> Weights {
-    Weights {
-        view: settings.view.into(),
-        like: settings.like.into(),
-        comment: settings.comment.into(),
-        share: settings.share.into(),
-        bookmark: settings.bookmark.into(),
-    }
 }
 
 fn lock_directory(data: &Path) -> Result<File, AppError> {

@@ -1,11 +1,12 @@
 //! Acts on account changes, whichever node they were made on: closes the
 //! sockets of sessions that ended and of accounts that were closed.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::client_protocol::codes::Disconnect;
 use crate::domain::account::{AccountChange, AccountChangeKind};
@@ -13,9 +14,13 @@ use crate::hub::{Hub, Owner};
 use crate::ports::StoreError;
 use crate::ports::account_control::AccountControl;
 
-/// How many numbers below the latest are still looked for: a transaction may
+/// How many numbers below the latest are looked for at the start: a transaction may
 /// commit after one that got a higher number.
 const OVERLAP: u64 = 1_000;
+
+/// How long a number that was skipped is looked for. A store ends a transaction that stands still for a
+/// minute, so that no number comes later; those that never come are of transactions that were undone.
+const LATE: Duration = Duration::from_secs(90);
 
 /// Changes read at once.
 const PAGE: usize = 500;
@@ -83,8 +88,9 @@ impl AccountWatch {
                 break;
             }
         }
-        found.retain(|change| self.seen.add(change.number));
-        self.seen.forget();
+        let now = Instant::now();
+        found.retain(|change| self.seen.add(change.number, now));
+        self.seen.forget(now);
         Ok(found)
     }
 
@@ -106,31 +112,36 @@ impl AccountWatch {
 struct Seen {
     /// Every number up to this counts as read.
     below: u64,
-    /// Those read above it, at most [`OVERLAP`] once forgotten.
-    above: BTreeSet<u64>,
+    /// Those read above it since one was skipped, each with when it was read.
+    above: BTreeMap<u64, Instant>,
 }
 
 impl Seen {
     fn up_to(last: u64) -> Self {
-        Self { below: last.saturating_sub(OVERLAP), above: BTreeSet::new() }
+        Self { below: last.saturating_sub(OVERLAP), above: BTreeMap::new() }
     }
 
     /// Whether the number is new.
-    fn add(&mut self, number: u64) -> bool {
-        number > self.below && self.above.insert(number)
+    fn add(&mut self, number: u64, now: Instant) -> bool {
+        match self.above.entry(number) {
+            Entry::Vacant(vacant) if number > self.below => {
+                vacant.insert(now);
+                true
+            }
+            _ => false,
+        }
     }
 
-    /// Forgets numbers below which none is missing, or none that could still come.
-    fn forget(&mut self) {
-        if let Some(last) = self.above.last() {
-            self.below = self.below.max(last.saturating_sub(OVERLAP));
-        }
-        while let Some(first) = self.above.first().copied() {
-            if first > self.below + 1 {
+    /// Forgets numbers below which none is missing, or none that could still come. It goes by time and not
+    /// by how many numbers came since: one transaction may take any number of them.
+    fn forget(&mut self, now: Instant) {
+        while let Some(first) = self.above.first_entry() {
+            let is_next = *first.key() == self.below + 1;
+            if !is_next && now.duration_since(*first.get()) < LATE {
                 break;
             }
-            self.below = self.below.max(first);
-            self.above.pop_first();
+            self.below = *first.key();
+            first.remove();
         }
     }
 }
@@ -139,38 +150,51 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn read(seen: &mut Seen, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        let new: Vec<_> = numbers.into_iter().filter(|&number| seen.add(number)).collect();
-        seen.forget();
+    fn read(seen: &mut Seen, numbers: impl IntoIterator<Item = u64>, now: Instant) -> Vec<u64> {
+        let new: Vec<_> = numbers.into_iter().filter(|&number| seen.add(number, now)).collect();
+        seen.forget(now);
         new
     }
 
     #[test]
     fn a_number_is_new_once() {
-        let mut seen = Seen::up_to(0);
-        assert_eq!(read(&mut seen, [1, 2, 3]), [1, 2, 3]);
+        let (mut seen, now) = (Seen::up_to(0), Instant::now());
+        assert_eq!(read(&mut seen, [1, 2, 3], now), [1, 2, 3]);
         assert_eq!((seen.below, seen.above.len()), (3, 0));
-        assert_eq!(read(&mut seen, [2, 3, 4]), [4]);
+        assert_eq!(read(&mut seen, [2, 3, 4], now), [4]);
     }
 
     #[test]
     fn a_number_that_was_skipped_is_looked_for_and_taken_late() {
-        let mut seen = Seen::up_to(0);
-        assert_eq!(read(&mut seen, [1, 3, 4]), [1, 3, 4]);
+        let (mut seen, now) = (Seen::up_to(0), Instant::now());
+        assert_eq!(read(&mut seen, [1, 3, 4], now), [1, 3, 4]);
         assert_eq!(seen.below, 1, "2 may still come");
-        assert_eq!(read(&mut seen, [3, 4]), [0; 0]);
-        assert_eq!(read(&mut seen, [2, 3, 4, 5]), [2, 5]);
+        assert_eq!(read(&mut seen, [3, 4], now), [0; 0]);
+        assert_eq!(read(&mut seen, [2, 3, 4, 5], now), [2, 5]);
         assert_eq!((seen.below, seen.above.len()), (5, 0));
     }
 
     #[test]
-    fn a_gap_that_stays_is_given_up_and_little_is_remembered() {
+    fn however_many_numbers_came_since_one_that_was_skipped_is_taken_late() {
+        let (mut seen, now) = (Seen::up_to(0), Instant::now());
+        assert_eq!(read(&mut seen, 2..=9_000, now).len(), 8_999);
+        let later = now + LATE - Duration::from_millis(1);
+        assert_eq!(read(&mut seen, [1, 9_001], later), [1, 9_001]);
+        assert_eq!((seen.below, seen.above.len()), (9_001, 0));
+    }
+
+    #[test]
+    fn a_gap_that_stays_is_given_up_in_time_and_what_came_after_it_is_forgotten() {
         let mut seen = Seen::up_to(5_000);
         assert_eq!(seen.below, 5_000 - OVERLAP);
+        let mut now = Instant::now();
         for number in (5_000..9_000).step_by(2) {
-            assert_eq!(read(&mut seen, [number]), [number]);
-            assert!(seen.above.len() as u64 <= OVERLAP);
+            assert_eq!(read(&mut seen, [number], now), [number]);
+            now += LATE / 100;
+            assert!(seen.above.len() <= 102, "{}", seen.above.len());
         }
-        assert!(seen.below >= 8_998 - OVERLAP, "{}", seen.below);
+        assert!(seen.below >= 8_700, "{}", seen.below);
+        assert_eq!(read(&mut seen, [], now + LATE), [0; 0]);
+        assert_eq!((seen.below, seen.above.len()), (8_998, 0));
     }
 }

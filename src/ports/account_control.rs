@@ -43,7 +43,9 @@ pub trait AccountControl: Send + Sync {
     /// The number of the latest change; 0 before the first.
     async fn last_change(&self) -> Result<u64, StoreError>;
 
-    /// Changes with a number above `number`, in their order, at most `limit`.
+    /// Changes with a number above `number`, in their order, at most `limit`. One whose transaction
+    /// took long may appear after others with higher numbers, within a minute and a half at the latest; a number
+    /// may never appear. Whoever follows the numbers asks again from below the first that is missing.
     async fn changes_after(
         &self,
         number: u64,

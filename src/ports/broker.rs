@@ -69,6 +69,16 @@ pub struct HistoryPage {
     pub publications: Vec<Publication>,
 }
 
+/// Channels whose deliveries were interrupted and come again: what was published meanwhile may be
+/// missing. An adapter that can lose deliveries unnoticed tells so on a queue of its own, once it
+/// delivers the channels again; comparing the tops of their streams with what subscribers have
+/// then finds all that is missing. Channels that were unsubscribed meanwhile may be among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lapse {
+    /// The channels, each once.
+    pub channels: Vec<ChannelName>,
+}
+
 /// Publishes, remembers and delivers. Deliveries of the channels that this node
 /// subscribed to arrive at the sink that the adapter was built with.
 ///

@@ -2,9 +2,9 @@
 
 use crate::domain::namespace::BUILT_IN_NAMESPACES;
 
-use super::Settings;
 use super::channels::{ChannelSettings, ModeSetting, NamespaceSettings, RecoverySetting};
 use super::fault::{Fault, overlap};
+use super::{Pool, Settings};
 
 /// All contradictions in `settings`, except where `known` already has a fault: there
 /// a default stands in for what was given, and contradicts by accident.
@@ -12,6 +12,10 @@ pub(super) fn contradictions(settings: &Settings, known: &[Fault]) -> Vec<Fault>
     let mut checks = Checks { known, found: Vec::new() };
     checks.client(settings);
     checks.tls(settings);
+    checks.pool("accounts.pool", &settings.accounts.pool);
+    checks.pool("analytics.pool", &settings.analytics.pool);
+    checks.pool("events.pool", &settings.events.pool);
+    checks.pool("content.pool", &settings.content.pool);
     checks.options("channel.without_namespace", &settings.channel.without_namespace);
     for (index, namespace) in settings.channel.namespaces.iter().enumerate() {
         let key = format!("channel.namespaces[{index}]");
@@ -58,6 +62,15 @@ impl Checks<'_> {
                 "must name a file, for http_server.tls.enabled is true",
             );
         }
+    }
+
+    fn pool(&mut self, table: &str, pool: &Pool) {
+        let (min, max) = (format!("{table}.min_connections"), format!("{table}.max_connections"));
+        self.require(
+            &[&min, &max],
+            pool.min_connections <= pool.max_connections,
+            format!("must be at most {max}, which is {}", pool.max_connections),
+        );
     }
 
     fn name(&mut self, key: &str, name: &str, earlier: &[NamespaceSettings]) {

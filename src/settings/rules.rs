@@ -7,9 +7,17 @@ use serde_json::{Number, Value};
 use super::values::{self, StoreUrl};
 
 /// Whole numbers that may be other than from 1 to [`GREATEST`].
-const RANGES: [(&str, u64, u64); 10] = [
+const RANGES: [(&str, u64, u64); 18] = [
     ("http_server.port", 0, 65_535),
     ("accounts.hash_concurrency", 0, 1_024),
+    ("accounts.pool.max_connections", 1, 10_000),
+    ("accounts.pool.min_connections", 0, 10_000),
+    ("analytics.pool.max_connections", 1, 10_000),
+    ("analytics.pool.min_connections", 0, 10_000),
+    ("events.pool.max_connections", 1, 10_000),
+    ("events.pool.min_connections", 0, 10_000),
+    ("content.pool.max_connections", 1, 10_000),
+    ("content.pool.min_connections", 0, 10_000),
     ("hub.shards", 0, 1_024),
     ("channel.without_namespace.history_size", 0, GREATEST),
     ("trending.list_size", 1, 200),
@@ -97,18 +105,40 @@ pub(super) fn check_text(key: &str, default: &str, text: &str) -> Result<(), Str
         "limits.client_ip_header" if !text.bytes().all(is_in_header_name) => {
             Err(format!("must be the name of a header such as \"X-Real-IP\", not {text:?}"))
         }
+        "realtime.key_prefix" if !text.bytes().all(is_in_prefix) => {
+            Err("must be of letters, digits and -_.:".to_owned())
+        }
         "client.allowed_origins[]" => check_origin(text),
-        "realtime.url" => match StoreUrl::parse(text)? {
-            StoreUrl::Embedded | StoreUrl::Memory => Ok(()),
-            StoreUrl::Sqlite(_) => Err("takes \"\" or \"memory:\", not sqlite:".to_owned()),
-        },
-        "accounts.url" | "events.url" | "content.url" | "analytics.url" => {
-            match StoreUrl::parse(text)? {
-                StoreUrl::Embedded | StoreUrl::Sqlite(_) => Ok(()),
-                StoreUrl::Memory => Err("takes \"\" or \"sqlite:PATH\", not memory:".to_owned()),
-            }
+        "realtime.url" | "accounts.url" | "events.url" | "content.url" | "analytics.url" => {
+            check_store(key, &StoreUrl::parse(text)?)
         }
         _ => Ok(()),
+    }
+}
+
+/// Checks that the store at `key` has an adapter for `url`.
+fn check_store(key: &str, url: &StoreUrl) -> Result<(), String> {
+    let (takes, is_taken) = match key {
+        "realtime.url" => {
+            ("\"memory:\" or \"redis://…\"", matches!(url, StoreUrl::Memory | StoreUrl::Redis(_)))
+        }
+        "accounts.url" => (
+            "\"sqlite:PATH\" or \"mysql://…\"",
+            matches!(url, StoreUrl::Sqlite(_) | StoreUrl::Mysql(_)),
+        ),
+        "analytics.url" => (
+            "\"sqlite:PATH\" or \"postgres://…\"",
+            matches!(url, StoreUrl::Sqlite(_) | StoreUrl::Postgres(_)),
+        ),
+        _ => (
+            "\"sqlite:PATH\" or \"mongodb://…\"",
+            matches!(url, StoreUrl::Sqlite(_) | StoreUrl::Mongodb(_)),
+        ),
+    };
+    match url {
+        StoreUrl::Embedded => Ok(()),
+        _ if is_taken => Ok(()),
+        _ => Err(format!("takes \"\" or {takes}, no other adapter")),
     }
 }
 
@@ -124,6 +154,11 @@ fn check_duration(key: &str, text: &str) -> Result<(), String> {
     } else {
         Ok(())
     }
+}
+
+/// Braces would decide where a cluster keeps a key; a connection's name holds no spaces.
+fn is_in_prefix(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':')
 }
 
 /// What names of headers are made of in practice; RFC 9110 permits some more punctuation.

@@ -46,12 +46,33 @@ pub struct Http {
     pub request_timeout: Duration,
 }
 
+/// The connections of a node to one database server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// How many there are at the most.
+    pub max_connections: u32,
+    /// How many are kept ready.
+    pub min_connections: u32,
+    /// How long one that is not needed is kept.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    /// How long an operation waits for one.
+    #[serde(deserialize_with = "duration")]
+    pub acquire_timeout: Duration,
+    /// How long an operation may take, that wait included.
+    #[serde(deserialize_with = "duration")]
+    pub operation_timeout: Duration,
+}
+
 /// Accounts, sessions and the hashing of passwords.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accounts {
     /// Where accounts are kept.
     pub url: StoreUrl,
+    /// The connections to a server of MySQL.
+    pub pool: Pool,
     /// How long a login lasts.
     #[serde(deserialize_with = "duration")]
     pub session_ttl: Duration,
@@ -74,6 +95,8 @@ pub struct Accounts {
 pub struct Events {
     /// Where the log is kept.
     pub url: StoreUrl,
+    /// The connections to a deployment of MongoDB.
+    pub pool: Pool,
     /// How many events a batch holds.
     pub batch_max_events: usize,
     /// How many bytes a batch holds.
@@ -93,6 +116,8 @@ pub struct Events {
 pub struct Content {
     /// Where posts are kept.
     pub url: StoreUrl,
+    /// The connections to a deployment of MongoDB, unless it is the one of the events.
+    pub pool: Pool,
     /// How often to sweep.
     #[serde(deserialize_with = "duration")]
     pub sweep_interval: Duration,
@@ -107,6 +132,8 @@ pub struct Content {
 pub struct Analytics {
     /// Where aggregates are kept.
     pub url: StoreUrl,
+    /// The connections to a server of PostgreSQL.
+    pub pool: Pool,
     /// How many events a batch holds.
     pub batch_max_events: usize,
     /// How often to look for new events.
@@ -149,6 +176,17 @@ pub struct TrendingWeights {
 pub struct Realtime {
     /// The broker.
     pub url: StoreUrl,
+    /// What all keys in Redis begin with.
+    pub key_prefix: String,
+    /// How long it may take to connect to Redis.
+    #[serde(deserialize_with = "duration")]
+    pub connect_timeout: Duration,
+    /// How long an answer of Redis may take.
+    #[serde(deserialize_with = "duration")]
+    pub command_timeout: Duration,
+    /// How often the way of a publication through Redis is tried.
+    #[serde(deserialize_with = "duration")]
+    pub probe_interval: Duration,
     /// How many bytes all histories may hold in this process.
     pub history_max_bytes: usize,
 }

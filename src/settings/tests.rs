@@ -135,7 +135,7 @@ const FULL_OF_FAULTS: &str = r#"
         [log]
         level = "loud"
         [accounts]
-        url = "mysql://root:hunter2@db/x"
+        url = "postgres://root:hunter2@db/x"
         [events]
         url = "oracle:hunter2"
         append_timeout = "0s"
@@ -158,7 +158,7 @@ const FULL_OF_FAULTS: &str = r#"
 const EVERY_FAULT: [&str; 26] = [
     r#"--data: must not be empty"#,
     r#"--listen: must be ADDR:PORT, such as 127.0.0.1:8000 or [::1]:8000"#,
-    r#"accounts.url: mysql:// is not supported by this version"#,
+    r#"accounts.url: takes "" or "sqlite:PATH" or "mysql://…", no other adapter"#,
     r#"channel.namespaces[1].history_ttl: must be set, for history_size is: a history needs both"#,
     r#"channel.namespaces[1].name: "chat" is channel.namespaces[0].name already"#,
     r#"channel.namespaces[2].histroy_size: unknown setting; did you mean channel.namespaces[2].history_size?"#,

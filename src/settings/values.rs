@@ -44,20 +44,32 @@ pub enum StoreUrl {
     Sqlite(PathBuf),
     /// `memory:`: this process.
     Memory,
+    /// `mysql://…` or `mariadb://…`: a server of MySQL or MariaDB.
+    Mysql(ServerUrl),
+    /// `postgres://…` or `postgresql://…`: a server of PostgreSQL.
+    Postgres(ServerUrl),
+    /// `mongodb://…` or `mongodb+srv://…`: a deployment of MongoDB.
+    Mongodb(ServerUrl),
+    /// `redis://…`, `rediss://…`, `redis-cluster://…` or `rediss-cluster://…`: a Redis or a cluster of them.
+    Redis(ServerUrl),
 }
 
-/// Adapters that the design names and this version does not have.
-const LATER_SCHEMES: [&str; 9] = [
-    "mysql",
-    "mariadb",
-    "mongodb",
-    "mongodb+srv",
-    "postgres",
-    "postgresql",
-    "redis",
-    "rediss",
-    "redis-cluster",
-];
+/// The whole URL of a server, with its scheme. It may hold a password; its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerUrl(String);
+
+impl ServerUrl {
+    /// The URL itself, for the one place that connects.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("redacted")
+    }
+}
 
 impl StoreUrl {
     /// Reads a URL. The problem never shows it, for it may hold a password.
@@ -77,8 +89,11 @@ impl StoreUrl {
                     Ok(Self::Sqlite(path.into()))
                 }
             }
-            _ if LATER_SCHEMES.contains(&scheme) => {
-                Err(format!("{scheme}:// is not supported by this version"))
+            "mysql" | "mariadb" => server(url, rest).map(Self::Mysql),
+            "postgres" | "postgresql" => server(url, rest).map(Self::Postgres),
+            "mongodb" | "mongodb+srv" => server(url, rest).map(Self::Mongodb),
+            "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => {
+                server(url, rest).map(Self::Redis)
             }
             _ => Err("unknown scheme".to_owned()),
         }
@@ -88,8 +103,22 @@ impl StoreUrl {
     pub fn file_or(&self, embedded: &Path) -> PathBuf {
         match self {
             Self::Sqlite(path) => path.clone(),
-            Self::Embedded | Self::Memory => embedded.to_owned(),
+            // A server keeps nothing in files of ours.
+            Self::Embedded
+            | Self::Memory
+            | Self::Mysql(_)
+            | Self::Postgres(_)
+            | Self::Mongodb(_)
+            | Self::Redis(_) => embedded.to_owned(),
         }
+    }
+}
+
+/// Takes a URL whose part after the scheme and its colon is `rest`.
+fn server(url: &str, rest: &str) -> Result<ServerUrl, String> {
+    match rest.strip_prefix("//") {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(ServerUrl(url.to_owned())),
+        _ => Err("must be SCHEME://USER:PASSWORD@HOST:PORT/DATABASE".to_owned()),
     }
 }
 
@@ -144,10 +173,23 @@ mod tests {
         for url in ["sqlite:", "sqlite::memory:", "sqlite:a?mode=ro", "memory:x"] {
             assert!(StoreUrl::parse(url).is_err(), "{url}");
         }
-        for scheme in LATER_SCHEMES {
-            let problem = StoreUrl::parse(&format!("{scheme}://u:hunter2@h/d")).unwrap_err();
-            assert!(problem.contains("not supported by this version"));
-            assert!(!problem.contains("hunter2"));
+        for (url, scheme) in [
+            ("mysql://u:hunter2@h/d", "Mysql"),
+            ("postgres://h:1/d", "Postgres"),
+            ("mongodb+srv://u:p@h/d", "Mongodb"),
+        ] {
+            let parsed = StoreUrl::parse(url).unwrap();
+            assert_eq!(format!("{parsed:?}"), format!("{scheme}(redacted)"));
+            assert!(
+                matches!(parsed, StoreUrl::Mysql(s) | StoreUrl::Postgres(s) | StoreUrl::Mongodb(s) if s.expose() == url)
+            );
+        }
+        for url in ["mysql:", "mysql://", "postgres:///hunter2", "postgresql:hunter2"] {
+            assert!(!StoreUrl::parse(url).unwrap_err().contains("hunter2"), "{url}");
+        }
+        for scheme in ["redis", "rediss", "redis-cluster", "rediss-cluster"] {
+            let parsed = StoreUrl::parse(&format!("{scheme}://u:hunter2@h:1")).unwrap();
+            assert_eq!(format!("{parsed:?}"), "Redis(redacted)");
         }
         for url in ["oracle://hunter2@h", "hunter2"] {
             assert_eq!(StoreUrl::parse(url), Err("unknown scheme".to_owned()));

@@ -38,9 +38,9 @@ pub(crate) use accounts_contract;
 type Factory = Subject<dyn Accounts>;
 
 /// What is kept of everyone's password.
-pub(super) const HASH: &str = "$argon2id$first";
+pub(crate) const HASH: &str = "$argon2id$first";
 
-pub(super) fn new_user(email: &str, username: &str) -> NewUser {
+pub(crate) fn new_user(email: &str, username: &str) -> NewUser {
     NewUser {
         email: email.into(),
         username: username.into(),
@@ -51,12 +51,12 @@ pub(super) fn new_user(email: &str, username: &str) -> NewUser {
     }
 }
 
-pub(super) async fn ada(accounts: &dyn Accounts) -> User {
+pub(crate) async fn ada(accounts: &dyn Accounts) -> User {
     let ada = new_user("ada@example.org", "Ada");
     accounts.register(&ada).await.unwrap()
 }
 
-pub(super) fn session(user: UserId, n: u8) -> Session {
+pub(crate) fn session(user: UserId, n: u8) -> Session {
     Session {
         token: TokenHash([n; 32]),
         user,

@@ -1,0 +1,60 @@
+-- What all scripts of a channel share. Every key stands under the channel's hash tag:
+-- META, a hash: epoch, top, seeded, replid; before the epoch has begun the witnesses `w:<nonce>`.
+-- STREAM, with ids `<offset>-<milliseconds at which it was published>` and the fields e (event) and b (body).
+-- EVENTS, a sorted set: the events of the stream, by offset.
+local META, STREAM, EVENTS = KEYS[1], KEYS[2], KEYS[3]
+
+-- Names the history of this server's data. It is another one after a failover, a restart, or on another shard.
+local function replid()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+end
+
+-- Numbers as Redis writes them; Lua alone would write large ones as 1e+15.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- The epoch, the top and what was seeded, if the stream is the one that this data began.
+local function stream_here()
+  local meta = redis.call('HMGET', META, 'epoch', 'top', 'seeded', 'replid')
+  if meta[1] and meta[4] == replid() then
+    return meta[1], tonumber(meta[2]), meta[3]
+  end
+end
+
+-- Drops what is more than `size` or older than `not_before`; returns the lowest offset that is left, or top + 1.
+local function trim(top, size, not_before)
+  local oldest = top + 1
+  if top > size then
+    redis.call('XTRIM', STREAM, 'MINID', text(top - size + 1))
+  end
+  while true do
+    local first = redis.call('XRANGE', STREAM, '-', '+', 'COUNT', 1)[1]
+    if not first then
+      break
+    end
+    local offset, published = string.match(first[1], '^(%d+)-(%d+)$')
+    if tonumber(published) >= not_before then
+      oldest = tonumber(offset)
+      break
+    end
+    redis.call('XTRIM', STREAM, 'MINID', text(tonumber(offset) + 1))
+  end
+  redis.call('ZREMRANGEBYSCORE', EVENTS, '-inf', '(' .. text(oldest))
+  return oldest
+end
+
+-- Puts an entry at the end of the stream.
+local function append(offset, millis, event, body)
+  redis.call('XADD', STREAM, text(offset) .. '-' .. millis, 'e', event, 'b', body)
+  if event ~= '' then
+    redis.call('ZADD', EVENTS, text(offset), event)
+  end
+end
+
+-- What is kept is forgotten when nobody has asked for it in a while; the meta key long after the stream.
+local function keep(ttl, meta_ttl)
+  redis.call('PEXPIRE', STREAM, ttl)
+  redis.call('PEXPIRE', EVENTS, ttl)
+  redis.call('PEXPIRE', META, meta_ttl)
+end

@@ -1,0 +1,30 @@
+-- Publishes entries. ARGV: now, ttl, size, meta ttl (milliseconds), PUBLISH or SPUBLISH, where to,
+-- then event (or '') and body of each entry. Returns nil if the channel has no epoch here,
+-- else the epoch and the offset of each entry.
+local now, ttl, size, meta_ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local verb, audience = ARGV[5], ARGV[6]
+local epoch, top = stream_here()
+if not epoch then
+  return nil
+end
+trim(top, size, tonumber(now) - ttl)
+local reply = { epoch }
+for i = 7, #ARGV, 2 do
+  local event, body = ARGV[i], ARGV[i + 1]
+  local known = event ~= '' and redis.call('ZSCORE', EVENTS, event)
+  if known then
+    reply[#reply + 1] = text(tonumber(known))
+  else
+    top = redis.call('HINCRBY', META, 'top', 1)
+    append(top, now, event, body)
+    if top > size then
+      redis.call('XTRIM', STREAM, 'MINID', text(top - size + 1))
+      redis.call('ZREMRANGEBYSCORE', EVENTS, '-inf', text(top - size))
+    end
+    local name = event == '' and '-' or event
+    redis.call(verb, audience, '1 ' .. epoch .. ' ' .. text(top) .. ' ' .. name .. ' ' .. body)
+    reply[#reply + 1] = text(top)
+  end
+end
+keep(ttl, meta_ttl)
+return reply

@@ -1,0 +1,52 @@
+//! How Redis is reached, and how long it may take.
+
+use std::time::Duration;
+
+use crate::settings::{Realtime, ServerUrl};
+
+/// What all adapters of one Redis share. Times are bounds.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS; `redis-cluster://` and
+    /// `rediss-cluster://`, with `?node=host:port` for each further node, for a cluster.
+    pub url: String,
+    /// What all keys and channels begin with. Two installations that share a Redis need two of
+    /// them, even in two databases: Pub/Sub knows no databases. No braces.
+    pub prefix: String,
+    /// How long it may take to connect.
+    pub connect_timeout: Duration,
+    /// How long an answer may take.
+    pub command_timeout: Duration,
+    /// How often the way of a publication through Pub/Sub is tried.
+    pub probe_interval: Duration,
+}
+
+impl RedisOptions {
+    /// What the settings say, for the Redis at `url`.
+    pub fn of(settings: &Realtime, url: &ServerUrl) -> Self {
+        Self {
+            url: url.expose().to_owned(),
+            prefix: settings.key_prefix.clone(),
+            connect_timeout: settings.connect_timeout,
+            command_timeout: settings.command_timeout,
+            probe_interval: settings.probe_interval,
+        }
+    }
+
+    /// The usual bounds, for the Redis at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            prefix: "carillon:".into(),
+            connect_timeout: Duration::from_secs(2),
+            command_timeout: Duration::from_secs(2),
+            probe_interval: Duration::from_secs(5),
+        }
+    }
+
+    /// Whether the URL names a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        matches!(scheme, "redis-cluster" | "rediss-cluster")
+    }
+}
