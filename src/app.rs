@@ -3,10 +3,14 @@
 //! down again in order.
 
 pub mod admin;
+pub mod audit;
 mod background;
 mod community;
+pub mod doctor;
 mod http;
+mod inspectors;
 mod log_stores;
+pub mod migrate;
 mod realtime_stores;
 pub mod seed;
 mod services;
@@ -19,15 +23,14 @@ use std::sync::atomic::Ordering;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::domain::ids::Incarnation;
+use crate::domain::channel::ChannelName;
 use crate::endpoints::account_watch::AccountWatch;
 use crate::endpoints::services::Services;
 use crate::hub::Hub;
 use crate::lifecycle;
-use crate::ports::broker::Lapse;
 use crate::relay::follow_index::FollowIndex;
 use crate::relay::inbound::Inbound;
 use crate::settings::Settings;
@@ -42,32 +45,29 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let stop = lifecycle::stop_requested()?;
     http::raise_file_limit();
     let mut stores = stores::open(&settings).await?;
-    let incarnation = Incarnation::from_parts(stores.clock.now(), stores.entropy.bytes::<10>());
-    let left_open = stores.ledger.open_cursors().await?;
-    stores.ledger.open_incarnation(incarnation, stores.clock.now()).await?;
-    let path = write_path::start(&settings, &stores, incarnation);
-    let began = left_open.iter().map(|cursor| cursor.incarnation.began_at()).min();
-    let since = began.unwrap_or_else(|| stores.clock.now()).minus(write_path::SWEEP_OVERLAP);
-    let swept_until = tokio::select! {
-        swept_until = write_path::finish_earlier_runs(&settings, &stores, &path, incarnation, since) => swept_until?,
+    let mut path = write_path::start(&settings, &stores).await?;
+    tokio::select! {
+        finished = write_path::finish_earlier_runs(&settings, &stores, &mut path) => finished?,
         () = lifecycle::requested(stop.clone()) => return Ok(()),
-    };
+    }
 
     let hub_options = services::hub_options(&settings);
     let hub = Arc::new(Hub::start(&hub_options, Arc::clone(&stores.broker), Handle::current())?);
-    let (follows, deliveries) = take_deliveries(&mut stores, &hub).await?;
+    let hint = Arc::new(Notify::new());
+    let (follows, deliveries) = take_deliveries(&settings, &mut stores, &hub, &hint).await?;
     let services = services::services(
         &settings,
         &stores,
-        &path.committer,
+        &path,
         (Arc::clone(&hub), follows),
-        incarnation,
+        path.lease.run(),
     )?;
     let services = Arc::new(services);
-    let mut background = background::start(&settings, &stores, &path, incarnation, swept_until);
+    let mut background = background::start(&settings, &stores, &path);
     let (control, interval) = (Arc::clone(&stores.control), settings.accounts.changes_interval);
     // Before anyone can connect, so that no change is missed.
-    let watch = AccountWatch::begin(control, Arc::clone(&hub), interval).await?;
+    let known = Arc::clone(&services.accounts.news.known);
+    let watch = AccountWatch::begin(control, Arc::clone(&hub), known, hint, interval).await?;
     background.tasks.push(tokio::spawn(watch.run(background.stopping.subscribe())));
 
     let address = (settings.http_server.address.as_str(), settings.http_server.port);
@@ -86,7 +86,7 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
         }
         drop(services);
         background.stop().await?;
-        write_path::finish_own_run(&settings, &stores, path, incarnation).await
+        write_path::finish_own_run(&settings, &stores, path).await
     };
     // What is left of the time once requests had their half, less a margin to exit in.
     match tokio::time::timeout(settings.shutdown.timeout * 2 / 5, wind_down).await {
@@ -100,30 +100,25 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
 
 /// Starts what takes deliveries from the broker to the hub, and to whoever follows.
 async fn take_deliveries(
+    settings: &Settings,
     stores: &mut Stores,
     hub: &Arc<Hub>,
+    hint: &Arc<Notify>,
 ) -> Result<(Arc<FollowIndex>, Vec<JoinHandle<()>>), AppError> {
+    let compare_interval = settings.realtime.compare_interval;
     let (marks, inbox) = (Arc::clone(&stores.marks), Arc::clone(&stores.inbox));
     let (namespaces, clock) = (Arc::clone(&stores.namespaces), Arc::clone(&stores.clock));
     let (follows, heard) =
         FollowIndex::new(Arc::clone(hub), Arc::clone(&namespaces), marks, inbox, clock);
     follows.listen().await?;
+    stores.broker.subscribe(&ChannelName::accounts()).await?;
     let mut tasks = vec![tokio::spawn(Arc::clone(&follows).run(heard))];
     let broker = Arc::clone(&stores.broker);
-    let inbound = Inbound::new(Arc::clone(hub), broker, namespaces, Arc::clone(&follows));
-    tasks.extend(stores.deliveries.take().map(|queue| tokio::spawn(inbound.run(queue))));
-    let lapses = stores.lapses.take();
-    tasks.extend(lapses.map(|lapses| tokio::spawn(tell_of_lapses(lapses, Arc::clone(hub)))));
+    let inbound = Inbound::new(Arc::clone(hub), broker, namespaces, Arc::clone(&follows))
+        .hinting(ChannelName::accounts(), Arc::clone(hint));
+    let incoming = stores.incoming.take();
+    tasks.extend(incoming.map(|incoming| tokio::spawn(inbound.run(incoming, compare_interval))));
     Ok((follows, tasks))
-}
-
-/// Tells subscribers where something may be missing, so that they recover.
-async fn tell_of_lapses(mut lapses: mpsc::Receiver<Lapse>, hub: Arc<Hub>) {
-    while let Some(lapse) = lapses.recv().await {
-        for channel in &lapse.channels {
-            hub.invalidate(channel).await;
-        }
-    }
 }
 
 /// Closes every connection of the hub once the node was asked to end.

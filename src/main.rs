@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carillon::app::admin::Order;
+use carillon::app::audit::Rebuild;
 use carillon::commands::control_account::Decision;
 use carillon::domain::account::{Plan, Role};
 use carillon::settings::{Settings, Sources};
 use carillon::{app, telemetry};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A self-hosted, durable WebSocket realtime notification hub.
 #[derive(Parser)]
@@ -27,6 +28,15 @@ enum Command {
     Serve(ServeArguments),
     /// Fill an empty data directory with a small lively community.
     SeedDemo(DataArguments),
+    /// Bring the schemas of all stores up to date, and say what was missing.
+    Migrate(DataArguments),
+    /// Look at all stores and say how they are: 0 all well, 1 a node cannot work with one, 2 one does not answer.
+    Doctor(DoctorArguments),
+    /// Compare the event log with the analytics, the counts and the content, beside running nodes: 0 nothing differs,
+    /// 1 something does, 2 that cannot be said.
+    Audit(AuditArguments),
+    /// Make anew what follows from the event log and the documents.
+    Rebuild(RebuildArguments),
     /// Decide over accounts and keys, beside running nodes, which act on it within a second.
     Admin(AdminArguments),
 }
@@ -39,6 +49,56 @@ struct DataArguments {
     /// Where the embedded databases are kept.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct DoctorArguments {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+#[derive(Args)]
+struct AuditArguments {
+    /// Print JSON instead of a list.
+    #[arg(long)]
+    json: bool,
+    /// Repair what can be repaired without guessing, and compare again.
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+#[derive(Args)]
+struct RebuildArguments {
+    /// What to make anew.
+    #[arg(value_enum)]
+    what: Rebuilt,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Rebuilt {
+    /// The projection of the event log, emptied before.
+    Analytics,
+    /// The counts of posts and of followers, from the documents.
+    Counters,
+    /// The trending tallies, from the event log.
+    Trending,
+}
+
+impl From<Rebuilt> for Rebuild {
+    fn from(what: Rebuilt) -> Self {
+        match what {
+            Rebuilt::Analytics => Self::Analytics,
+            Rebuilt::Counters => Self::Counters,
+            Rebuilt::Trending => Self::Trending,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -122,6 +182,10 @@ struct ServeArguments {
 enum Task {
     Serve,
     SeedDemo,
+    Migrate,
+    Doctor { json: bool },
+    Audit { json: bool, repair: bool },
+    Rebuild(Rebuild),
     Admin(Order),
 }
 
@@ -132,6 +196,20 @@ fn main() -> ExitCode {
         Some(Command::Serve(arguments)) => (arguments, Task::Serve),
         Some(Command::SeedDemo(DataArguments { config, data })) => {
             (ServeArguments { config, listen: None, data }, Task::SeedDemo)
+        }
+        Some(Command::Migrate(DataArguments { config, data })) => {
+            (ServeArguments { config, listen: None, data }, Task::Migrate)
+        }
+        Some(Command::Doctor(DoctorArguments { json, data: DataArguments { config, data } })) => {
+            (ServeArguments { config, listen: None, data }, Task::Doctor { json })
+        }
+        Some(Command::Audit(AuditArguments {
+            json,
+            repair,
+            data: DataArguments { config, data },
+        })) => (ServeArguments { config, listen: None, data }, Task::Audit { json, repair }),
+        Some(Command::Rebuild(RebuildArguments { what, data: DataArguments { config, data } })) => {
+            (ServeArguments { config, listen: None, data }, Task::Rebuild(what.into()))
         }
         Some(Command::Admin(AdminArguments { order, config, data })) => {
             (ServeArguments { config, listen: None, data }, Task::Admin(order.into()))
@@ -158,9 +236,14 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(app::AppError::from)
-        .and_then(|runtime| runtime.block_on(carry_out(task, settings)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(carry_out(task, settings));
+            // What was worth waiting for is done; looking up the name of a host may take much longer.
+            runtime.shutdown_background();
+            outcome
+        });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("carillon: {error}");
             ExitCode::FAILURE
@@ -168,7 +251,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn carry_out(task: Task, settings: Settings) -> Result<(), app::AppError> {
+async fn carry_out(task: Task, settings: Settings) -> Result<ExitCode, app::AppError> {
     let mut out = std::io::stdout();
     match task {
         Task::Serve => app::serve(settings).await?,
@@ -178,7 +261,21 @@ async fn carry_out(task: Task, settings: Settings) -> Result<(), app::AppError> 
             writeln!(out, "{people} people, {posts} posts, {interactions} interactions")?;
             writeln!(out, "sign in as \"ada\" with the password \"{password}\"")?;
         }
+        Task::Migrate => app::migrate::run(&settings, &mut out).await?,
+        Task::Doctor { json } => {
+            let told = app::doctor::run(&settings, json).await;
+            write!(out, "{}", told.report)?;
+            return Ok(told.code.into());
+        }
+        Task::Audit { json, repair } => {
+            let told = app::audit::run(&settings, repair, json).await;
+            write!(out, "{}", told.report)?;
+            return Ok(told.code.into());
+        }
+        Task::Rebuild(what) => {
+            writeln!(out, "{}", app::audit::rebuild(&settings, what).await?)?;
+        }
         Task::Admin(order) => writeln!(out, "{}", app::admin::run(&settings, order).await?)?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -113,7 +113,7 @@ impl Bench {
             let converse = move |link: Link| {
                 link.identified(Owner::default(), None);
                 assert!(link.begin_subscription(&channel));
-                assert!(matches!(link.finish_subscription(&channel), Joined::Live(_)));
+                assert!(matches!(link.finish_subscription(&channel, None), Joined::Live(_)));
                 Listener
             };
             self.hub.adopt(Transport::Tcp(server), Wire::WebSocket, Bytes::new(), converse).await;

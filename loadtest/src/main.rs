@@ -1,7 +1,8 @@
 //! The load generator and benchmark of Carillon.
 //!
 //! `raw` is the bound: a loop of `send()` on N sockets. `fan_out` and `idle` put any server that speaks the client
-//! protocol under load, and `bench` runs both against Carillon and the raw loop in turn and compares them.
+//! protocol under load, and `bench` runs both against Carillon and the raw loop in turn and compares them. `whole_path` writes
+//! over REST and follows every write to every socket.
 
 mod bench;
 mod connection;
@@ -22,6 +23,7 @@ mod sequence;
 mod statistics;
 mod table;
 mod tally;
+mod whole_path;
 
 use clap::{Parser, Subcommand};
 
@@ -41,6 +43,9 @@ enum Command {
     FanOut(fan_out::Options),
     /// What an idle connection costs the server in memory.
     Idle(idle::Options),
+    /// Writes over REST at all nodes, and how long they take to every socket.
+    #[command(name = "whole_path", alias = "whole-path")]
+    WholePath(whole_path::Options),
     /// Carillon against the raw bound, in interleaved pairs.
     Bench(bench::Options),
 }
@@ -52,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Command::Raw(options) => raw_server::serve(&options),
         Command::FanOut(options) => fan_out::command(&options),
         Command::Idle(options) => idle::command(&options),
+        Command::WholePath(options) => whole_path::command(&options),
         Command::Bench(options) => bench::command(&options),
     }
 }

@@ -16,6 +16,40 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// User and system time of a process and its descendants so far, in seconds: of a server that forks, such as PostgreSQL, all
+/// of it. Children that ended are counted by who waited for them.
+///
+/// # Errors
+/// When the process is gone, or the kernel does not tell.
+pub fn tree_cpu_seconds(root: u32) -> Result<f64> {
+    let mut stats = Vec::new();
+    for entry in fs::read_dir("/proc").context("there is no /proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // A process may end between the listing and this; its parent has its time then.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        stats.extend(family_ticks(&stat).map(|(parent, ticks)| (pid, parent, ticks)));
+    }
+    let mut tree = vec![root];
+    let mut at = 0;
+    while let Some(parent) = tree.get(at).copied() {
+        tree.extend(stats.iter().filter(|stat| stat.1 == parent).map(|stat| stat.0));
+        at += 1;
+    }
+    let there = stats.iter().any(|stat| stat.0 == root);
+    anyhow::ensure!(there, "process {root} is not there");
+    let ticks: u64 = stats.iter().filter(|stat| tree.contains(&stat.0)).map(|stat| stat.2).sum();
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// The parent (field 4), and utime + stime + cutime + cstime (fields 14 to 17).
+fn family_ticks(stat: &str) -> Option<(u32, u64)> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    let ticks = fields.get(11..15)?.iter().map(|ticks| ticks.parse::<u64>().ok());
+    Some((fields.get(1)?.parse().ok()?, ticks.sum::<Option<u64>>()?))
+}
+
 /// utime + stime, fields 14 and 15. The name before them may hold spaces and parentheses, so the count starts after it.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
@@ -82,6 +116,8 @@ mod tests {
         let stat = "42 (a b) 1 2) S 1 42 42 0 -1 4194304 100 0 0 0 123 45 0 0 20 0 1 0 99 0 0";
         assert_eq!(cpu_ticks(stat), Some(168));
         assert_eq!(cpu_ticks("nonsense"), None);
+        let stat = stat.replace("123 45 0 0", "123 45 6 7");
+        assert_eq!(family_ticks(&stat), Some((1, 181)));
     }
 
     #[test]
@@ -96,6 +132,9 @@ mod tests {
     #[test]
     fn reads_this_very_process() {
         assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
+        let tree = tree_cpu_seconds(std::process::id()).unwrap();
+        assert!(tree >= cpu_seconds(std::process::id()).unwrap() - 0.05);
+        assert!(tree_cpu_seconds(u32::MAX).is_err());
         assert!(memory(std::process::id()).unwrap().rss > 0);
     }
 }

@@ -2,11 +2,13 @@
 
 mod additions;
 pub mod memory;
+mod migrations;
 pub mod mongodb;
 pub mod mysql;
 pub mod pooled;
 pub mod postgres;
 pub mod redis;
+mod soundings;
 pub mod sqlite;
 pub mod system;
 

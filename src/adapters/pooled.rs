@@ -1,24 +1,26 @@
 //! What the servers of MySQL and PostgreSQL have in common: a pool of connections, and an end to every wait.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::{Database, Error, Pool};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::ports::StoreError;
+use crate::ports::inspection::SchemaState;
 use crate::settings;
 
 /// How often an operation begins again that the server ended because it met another one.
 const MEETINGS_MAX: u32 = 8;
 
-/// The table in which sqlx keeps what it applied (`Migrator`'s default).
-const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
+/// Said of a URL that cannot be read. What the driver says of it may hold a part of the password, if that has
+/// characters that a URL must not have.
+pub(super) const NOT_A_URL: &str = "its URL is not understood; it must be SCHEME://USER:PASSWORD@HOST:PORT/DATABASE, \
+     with what is special to a URL percent-encoded";
 
 /// Why a database server could not be used at the start.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +50,25 @@ pub enum ServerError {
         cause: Box<MigrateError>,
     },
     /// The database has not the tables of this version, and migrating it was not allowed.
-    #[error("the database of the {store} store does not have the schema of this version")]
+    #[error("the database of the {store} store does not have the schema of this version: {state}")]
     Mismatch {
         /// The store, as operators know it.
         store: &'static str,
+        /// What it has instead.
+        state: SchemaState,
     },
+}
+
+impl From<ServerError> for StoreError {
+    fn from(error: ServerError) -> Self {
+        let (store, cause) = match error {
+            ServerError::Url { store, .. } => (store, NOT_A_URL.to_owned()),
+            ServerError::Connect { store, cause } => (store, cause.to_string()),
+            ServerError::Migrate { store, cause } => (store, cause.to_string()),
+            ServerError::Mismatch { store, state } => (store, state.to_string()),
+        };
+        Self::Unavailable { store, cause }
+    }
 }
 
 /// The options of a pool that the settings ask for.
@@ -206,16 +222,13 @@ macro_rules! on_lease {
 }
 pub(super) use on_lease;
 
+/// A server did not answer in time.
+pub(super) fn no_answer(patience: Duration) -> Error {
+    let said = format!("no answer within {patience:?}");
+    Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, said))
+}
+
 /// What is stored cannot be read.
 pub(super) fn unreadable(cause: impl Display) -> Error {
     Error::Decode(cause.to_string().into())
-}
-
-/// Whether a database has exactly the migrations of `migrator`.
-pub(super) async fn is_migrated<C: Migrate>(connection: &mut C, migrator: &Migrator) -> bool {
-    let wanted: BTreeMap<_, _> = migrator.iter().map(|m| (m.version, &*m.checksum)).collect();
-    // A database without the table of migrations is one with another schema.
-    let applied = connection.list_applied_migrations(MIGRATIONS_TABLE).await.unwrap_or_default();
-    let applied: BTreeMap<_, _> = applied.iter().map(|m| (m.version, &*m.checksum)).collect();
-    wanted == applied
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::stores::Stores;
+use super::write_path::WritePath;
 use crate::commands::bookmark_post::BookmarkPost;
 use crate::commands::comment_on_post::CommentOnPost;
-use crate::commands::committer::Committer;
 use crate::commands::edit_comment::EditComment;
 use crate::commands::edit_post::EditPost;
 use crate::commands::follow_user::FollowUser;
@@ -22,17 +22,17 @@ use crate::commands::unfollow_user::UnfollowUser;
 use crate::commands::unlike_post::UnlikePost;
 use crate::commands::view_post::ViewPost;
 use crate::endpoints::services::Community;
-use crate::ports::failpoint::Failpoints;
-
-/// The environment variable that names the place at which a test stops the
-/// process. It is no setting: builds without debug assertions ignore it.
-const FAILPOINT: &str = "CARILLON_TEST_FAILPOINT";
 
 /// All commands of the community.
-pub(super) fn community(stores: &Stores, committer: &Arc<Committer>) -> Community {
-    let failpoints = Failpoints::new(std::env::var(FAILPOINT).ok());
+pub(super) fn community(stores: &Stores, path: &WritePath) -> Community {
+    let WritePath { committer, recounts, .. } = path;
+    let failpoints = stores.failpoints.clone();
     let committer = || Arc::clone(committer);
-    let settle = || Settle { log: Arc::clone(&stores.log), committer: committer() };
+    let settle = || Settle {
+        log: Arc::clone(&stores.log),
+        committer: committer(),
+        recounts: Arc::clone(recounts),
+    };
     let (content, comments) = (&stores.content, &stores.comments);
     let marking = Arc::new(Marking {
         content: Arc::clone(content),

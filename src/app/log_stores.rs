@@ -6,11 +6,14 @@ use std::sync::Arc;
 use super::AppError;
 use crate::adapters::mongodb::{
     Mongo, MongoContent, MongoEventLog, MongoIdempotencyKeys, MongoOptions, MongoRelayLedger,
-    MongoSchema,
+    MongoRuns, MongoSchema,
 };
 use crate::adapters::sqlite::{
     Database, Schema, SqliteContent, SqliteEventLog, SqliteIdempotencyKeys, SqliteRelayLedger,
+    SqliteRuns,
 };
+use crate::ports::audit::content::{CountAudit, DocumentAudit};
+use crate::ports::audit::log::LogAudit;
 use crate::ports::clock::Clock;
 use crate::ports::comments::Comments;
 use crate::ports::content::Content;
@@ -18,13 +21,16 @@ use crate::ports::event_log::{EventLog, RelayLedger};
 use crate::ports::idempotency::IdempotencyKeys;
 use crate::ports::inbox::Inbox;
 use crate::ports::marks::Marks;
+use crate::ports::runs::Runs;
 use crate::settings::{Settings, StoreUrl};
 
 /// The ports of the log.
 pub(super) struct LogPorts {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) ledger: Arc<dyn RelayLedger>,
+    pub(super) runs: Arc<dyn Runs>,
     pub(super) keys: Arc<dyn IdempotencyKeys>,
+    pub(super) audit: Arc<dyn LogAudit>,
 }
 
 /// The ports of the content.
@@ -33,6 +39,8 @@ pub(super) struct ContentPorts {
     pub(super) marks: Arc<dyn Marks>,
     pub(super) comments: Arc<dyn Comments>,
     pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) counts: Arc<dyn CountAudit>,
+    pub(super) documents: Arc<dyn DocumentAudit>,
 }
 
 /// Where events are kept.
@@ -59,18 +67,24 @@ async fn open_log(settings: &Settings) -> Result<(LogStore, LogPorts), AppError>
         let options = MongoOptions::of(&settings.events.pool);
         let db = Mongo::connect(url.expose(), "events", options).await?;
         prepare(settings, MongoSchema::Log(settings.idempotency.ttl), &db).await?;
+        let log = Arc::new(MongoEventLog::new(Arc::clone(&db)));
         let ports = LogPorts {
-            log: Arc::new(MongoEventLog::new(Arc::clone(&db))),
+            audit: log.clone(),
+            log,
             ledger: Arc::new(MongoRelayLedger::new(Arc::clone(&db))),
+            runs: Arc::new(MongoRuns::new(Arc::clone(&db))),
             keys: Arc::new(MongoIdempotencyKeys::new(Arc::clone(&db))),
         };
         return Ok((LogStore::Server(db), ports));
     }
     let path = settings.events.url.file_or(&embedded(&settings.data_dir));
     let db = Database::open(&path, Schema::Log, settings.migrate_on_start).await?;
+    let log = Arc::new(SqliteEventLog::new(Arc::clone(&db)));
     let ports = LogPorts {
-        log: Arc::new(SqliteEventLog::new(Arc::clone(&db))),
+        audit: log.clone(),
+        log,
         ledger: Arc::new(SqliteRelayLedger::new(Arc::clone(&db))),
+        runs: Arc::new(SqliteRuns::new(Arc::clone(&db))),
         keys: Arc::new(SqliteIdempotencyKeys::new(Arc::clone(&db))),
     };
     Ok((LogStore::File(db), ports))
@@ -117,14 +131,16 @@ async fn content_file(
 
 fn content_ports<T>(store: T) -> ContentPorts
 where
-    T: Content + Marks + Comments + Inbox + 'static,
+    T: Content + Marks + Comments + Inbox + CountAudit + DocumentAudit + 'static,
 {
     let store = Arc::new(store);
     ContentPorts {
         content: store.clone(),
         marks: store.clone(),
         comments: store.clone(),
-        inbox: store,
+        inbox: store.clone(),
+        counts: store.clone(),
+        documents: store,
     }
 }
 

@@ -8,17 +8,21 @@ use super::AppError;
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::presence::MemoryPresence;
 use crate::adapters::memory::rate_limits::MemoryRateLimits;
+use crate::adapters::memory::session_cache::MemorySessionCache;
 use crate::adapters::memory::trending::MemoryTrending;
 use crate::adapters::redis::{
-    RedisBroker, RedisCommands, RedisOptions, RedisPresence, RedisRateLimits, RedisTrending,
-    Surroundings,
+    RedisBroker, RedisCommands, RedisOptions, RedisPresence, RedisRateLimits, RedisSessionCache,
+    RedisTrending, Surroundings,
 };
-use crate::domain::publication::Delivery;
+use crate::adapters::system::SystemEntropy;
 use crate::domain::trending::Weights;
-use crate::ports::broker::{Broker, Lapse};
+use crate::ports::audit::trending::ClearTrending;
+use crate::ports::broker::Broker;
 use crate::ports::presence::Presence;
 use crate::ports::rate_limits::RateLimits;
+use crate::ports::session_cache::SessionCache;
 use crate::ports::trending::Trending;
+use crate::relay::inbound::Incoming;
 use crate::settings::{Settings, StoreUrl, TrendingWeights};
 
 /// Deliveries that may wait between the broker and the hub.
@@ -32,10 +36,9 @@ pub(super) struct RealtimePorts {
     pub(super) presence: Arc<dyn Presence>,
     pub(super) trending: Arc<dyn Trending>,
     pub(super) rate_limits: Arc<dyn RateLimits>,
-    /// What the broker delivers to this node, until the hub takes it.
-    pub(super) deliveries: mpsc::Receiver<Delivery>,
-    /// Where deliveries were interrupted.
-    pub(super) lapses: mpsc::Receiver<Lapse>,
+    pub(super) session_cache: Arc<dyn SessionCache>,
+    /// What the broker brings to this node.
+    pub(super) incoming: Incoming,
 }
 
 /// Opens them.
@@ -45,6 +48,7 @@ pub(super) async fn open(
 ) -> Result<RealtimePorts, AppError> {
     let (sink, deliveries) = mpsc::channel(DELIVERY_QUEUE_MAX);
     let (told, lapses) = mpsc::channel(LAPSE_QUEUE_MAX);
+    let incoming = Incoming { deliveries, lapses };
     let weights = weights(&settings.trending.weights);
     let alone = Arc::new(MemoryRateLimits::new(Arc::clone(&surroundings.clock)));
     let StoreUrl::Redis(url) = &settings.realtime.url else {
@@ -56,8 +60,8 @@ pub(super) async fn open(
             presence: Arc::new(MemoryPresence::default()),
             trending: Arc::new(MemoryTrending::new(weights)),
             rate_limits: alone,
-            deliveries,
-            lapses,
+            session_cache: Arc::new(MemorySessionCache::default()),
+            incoming,
         });
     };
     let options = RedisOptions::of(&settings.realtime, url);
@@ -68,10 +72,20 @@ pub(super) async fn open(
         broker: Arc::new(broker),
         presence: Arc::new(RedisPresence::new(Arc::clone(&commands))),
         trending: Arc::new(trending),
+        session_cache: Arc::new(RedisSessionCache::new(Arc::clone(&commands))),
         rate_limits: Arc::new(RedisRateLimits::new(commands, alone)),
-        deliveries,
-        lapses,
+        incoming,
     })
+}
+
+/// The trending tallies, to be cleared.
+pub(super) async fn tallies_of(settings: &Settings) -> Result<Arc<dyn ClearTrending>, AppError> {
+    let weights = weights(&settings.trending.weights);
+    let StoreUrl::Redis(url) = &settings.realtime.url else {
+        return Ok(Arc::new(MemoryTrending::new(weights)));
+    };
+    let commands = RedisCommands::connect(&RedisOptions::of(&settings.realtime, url)).await?;
+    Ok(Arc::new(RedisTrending::new(Arc::new(commands), weights, &SystemEntropy)))
 }
 
 fn weights(settings: &TrendingWeights) -> Weights {

@@ -16,7 +16,7 @@ use crate::commands::deed::Deed;
 use crate::commands::draft::Draft;
 use crate::commands::register_user::Registration;
 use crate::domain::account::User;
-use crate::domain::ids::{CommentId, EventId, Incarnation, PostId, UserId};
+use crate::domain::ids::{CommentId, EventId, PostId, UserId};
 use crate::domain::problem::Problem;
 use crate::domain::time::Timestamp;
 use crate::endpoints::services::Community;
@@ -48,9 +48,7 @@ pub async fn seed_demo(settings: &Settings) -> Result<(usize, usize, usize), App
     if stores.accounts.credentials(PEOPLE[0].0).await?.is_some() {
         return Err("there is a demo, or someone of its name, already; nothing was written".into());
     }
-    let incarnation = Incarnation::from_parts(stores.clock.now(), stores.entropy.bytes::<10>());
-    stores.ledger.open_incarnation(incarnation, stores.clock.now()).await?;
-    let path = start(settings, &stores, incarnation);
+    let path = start(settings, &stores).await?;
     let accounts = account_services(settings, &stores)?;
     let mut people = Vec::with_capacity(PEOPLE.len());
     for (username, first_name, last_name) in PEOPLE {
@@ -66,7 +64,7 @@ pub async fn seed_demo(settings: &Settings) -> Result<(usize, usize, usize), App
     let plan = plan::plan();
     let mut demo = Demo {
         stores: &stores,
-        community: community(&stores, &path.committer),
+        community: community(&stores, &path),
         people,
         posts: HashMap::new(),
         titles: plan::titles(),
@@ -78,7 +76,7 @@ pub async fn seed_demo(settings: &Settings) -> Result<(usize, usize, usize), App
         demo.take(planned, end).await?;
     }
     let (people, posts) = (demo.people.len(), demo.posts.len());
-    finish_own_run(settings, &stores, path, incarnation).await?;
+    finish_own_run(settings, &stores, path).await?;
     Ok((people, posts, plan.len() - posts))
 }
 

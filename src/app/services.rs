@@ -9,12 +9,16 @@ use tokio::runtime::Handle;
 use super::AppError;
 use super::community::community;
 use super::stores::Stores;
+use super::write_path::WritePath;
+use crate::admission::account_news::AccountNews;
 use crate::admission::authenticate::Authenticator;
+use crate::admission::cached_sessions::CachedSessions;
+use crate::admission::good_keys::GoodKeys;
+use crate::admission::known_changes::KnownChanges;
 use crate::admission::permissions::Permissions;
 use crate::admission::rate_limit::{Quotas, RateLimiter};
 use crate::commands::change_password::ChangePassword;
 use crate::commands::close_account::CloseAccount;
-use crate::commands::committer::Committer;
 use crate::commands::end_session::EndSession;
 use crate::commands::issue_ticket::IssueTicket;
 use crate::commands::mint::Mint;
@@ -31,14 +35,14 @@ use crate::endpoints::services::{AccountServices, Limits, Services};
 use crate::hub::{Hub, HubOptions};
 use crate::ports::rate_limits::Quota;
 use crate::queries::comments::CommentReader;
-use crate::queries::health::Health;
+use crate::queries::health::{Embedded, Health};
 use crate::queries::inbox::InboxReader;
 use crate::queries::posts::Posts;
 use crate::queries::recovery::{PageLimit, Recovery};
 use crate::queries::trending::TrendingList;
 use crate::queries::users::Users;
 use crate::relay::follow_index::FollowIndex;
-use crate::settings::Settings;
+use crate::settings::{Settings, StoreUrl};
 
 /// Bytes read from a socket at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -66,7 +70,7 @@ pub(super) fn hub_options(settings: &Settings) -> HubOptions {
 pub(super) fn services(
     settings: &Settings,
     stores: &Stores,
-    committer: &Arc<Committer>,
+    path: &WritePath,
     (hub, follows): (Arc<Hub>, Arc<FollowIndex>),
     incarnation: Incarnation,
 ) -> Result<Services, AppError> {
@@ -78,9 +82,9 @@ pub(super) fn services(
             insecure: settings.client.insecure,
         },
         rate_limiter: rate_limiter(settings, stores),
-        community: community(stores, committer),
+        community: community(stores, path),
         publish: Publish {
-            committer: Arc::clone(committer),
+            committer: Arc::clone(&path.committer),
             broker: Arc::clone(&stores.broker),
             namespaces: Arc::clone(&stores.namespaces),
             clock: Arc::clone(clock),
@@ -109,8 +113,11 @@ pub(super) fn services(
         health: Health {
             accounts: Arc::clone(&stores.accounts),
             log: Arc::clone(&stores.log),
+            content: Arc::clone(&stores.content),
             analytics: Arc::clone(&stores.analytics),
+            presence: Arc::clone(&stores.presence),
             incarnation,
+            embedded: embedded(settings),
         },
         broker: Arc::clone(&stores.broker),
         presence: Arc::clone(&stores.presence),
@@ -124,6 +131,17 @@ pub(super) fn services(
         io: Handle::current(),
         ready: AtomicBool::new(true),
     })
+}
+
+/// Which stores are part of this process.
+fn embedded(settings: &Settings) -> Embedded {
+    let is_mongodb = |url: &StoreUrl| matches!(url, StoreUrl::Mongodb(_));
+    Embedded {
+        mysql: !matches!(settings.accounts.url, StoreUrl::Mysql(_)),
+        postgresql: !matches!(settings.analytics.url, StoreUrl::Postgres(_)),
+        mongodb: !is_mongodb(&settings.events.url) && !is_mongodb(&settings.content.url),
+        redis: !matches!(settings.realtime.url, StoreUrl::Redis(_)),
+    }
 }
 
 fn recovery(settings: &Settings, stores: &Stores) -> Recovery {
@@ -153,12 +171,10 @@ pub(super) fn account_services(
     let passwords =
         Passwords::new(hashers, settings.accounts.hash_wait_timeout, Arc::clone(entropy));
     let passwords = Arc::new(passwords.map_err(|error| format!("cannot hash passwords: {error}"))?);
+    let (authenticator, news) = authenticator(settings, stores);
     Ok(AccountServices {
-        authenticator: Authenticator {
-            accounts: Arc::clone(accounts),
-            control: Arc::clone(&stores.control),
-            clock: Arc::clone(clock),
-        },
+        authenticator,
+        news,
         register_user: RegisterUser {
             accounts: Arc::clone(accounts),
             passwords: Arc::clone(&passwords),
@@ -189,6 +205,22 @@ pub(super) fn account_services(
             clock: Arc::clone(clock),
         },
     })
+}
+
+/// Who tells who is calling, and who tells it that an account changed.
+fn authenticator(settings: &Settings, stores: &Stores) -> (Authenticator, AccountNews) {
+    let (accounts, control) = (Arc::clone(&stores.accounts), Arc::clone(&stores.control));
+    let authenticator = Authenticator::new(accounts, control, Arc::clone(&stores.clock));
+    let ttl = settings.accounts.session_cache_ttl;
+    let (known, broker) = (Arc::new(KnownChanges::new(ttl)), Arc::clone(&stores.broker));
+    // Embedded accounts are as near as a cache would be.
+    if ttl.is_zero() || !matches!(settings.accounts.url, StoreUrl::Mysql(_)) {
+        return (authenticator, AccountNews { known, sessions: None, broker });
+    }
+    let cache = Arc::clone(&stores.session_cache);
+    let sessions = Arc::new(CachedSessions::new(cache, Arc::clone(&known), ttl));
+    let authenticator = authenticator.remembering(Arc::clone(&sessions), GoodKeys::new(ttl));
+    (authenticator, AccountNews { known, sessions: Some(sessions), broker })
 }
 
 fn rate_limiter(settings: &Settings, stores: &Stores) -> RateLimiter {

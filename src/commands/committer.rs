@@ -1,16 +1,18 @@
 //! The committer: the only way into the event log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::lease::Lease;
 use crate::domain::event::{Event, LoggedEvent};
-use crate::domain::ids::Incarnation;
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::metrics::CommitMetrics;
 use crate::ports::event_log::{AppendError, EventLog};
+use crate::ports::failpoint::Failpoints;
 use crate::relay::outbound::{Outbound, Relaying};
 use crate::relay::publisher::Positions;
 
@@ -52,6 +54,7 @@ pub struct Committer {
     options: CommitOptions,
     closing: Arc<Notify>,
     bytes: Arc<Semaphore>,
+    committed_through: Arc<AtomicU64>,
     metrics: CommitMetrics,
 }
 
@@ -60,43 +63,53 @@ pub struct CommitLoop {
     queue: mpsc::Receiver<Submission>,
     log: Arc<dyn EventLog>,
     outbound: Outbound,
-    incarnation: Incarnation,
+    lease: Arc<Lease>,
     options: CommitOptions,
     next_seq: u64,
+    committed_through: Arc<AtomicU64>,
     closing: Arc<Notify>,
+    failpoints: Failpoints,
     metrics: CommitMetrics,
 }
 
 impl Committer {
-    /// A committer for `incarnation` and the loop that it needs.
+    /// A committer for the run of `lease` and the loop that it needs.
     pub fn new(
         log: Arc<dyn EventLog>,
         outbound: Outbound,
-        incarnation: Incarnation,
+        lease: Arc<Lease>,
         options: CommitOptions,
         metrics: CommitMetrics,
     ) -> (Self, CommitLoop) {
         let (sender, queue) = mpsc::channel(options.queue_max_events);
         let closing = Arc::new(Notify::new());
         let bytes = Arc::new(Semaphore::new(options.queue_max_bytes));
-        let next_seq = 1;
+        let committed_through = Arc::new(AtomicU64::new(0));
         let commit_loop = CommitLoop {
             queue,
             log,
             outbound,
-            incarnation,
+            lease,
             options,
-            next_seq,
+            next_seq: 1,
+            committed_through: Arc::clone(&committed_through),
             closing: Arc::clone(&closing),
+            failpoints: Failpoints::default(),
             metrics: metrics.clone(),
         };
-        let entrance = Self { queue: sender, options, closing, bytes, metrics };
+        let entrance = Self { queue: sender, options, closing, bytes, committed_through, metrics };
         (entrance, commit_loop)
     }
 
     /// Takes no more events; the loop ends once those that it took are durable.
     pub fn close(&self) {
         self.closing.notify_one();
+    }
+
+    /// The number up to which all events of this run are in the log for good. Above it the log may show events whose
+    /// predecessors are still to come, in batches that are being written.
+    pub fn committed_through(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.committed_through)
     }
 
     /// Makes an event durable. When this returns `Ok`, the event survives
@@ -134,6 +147,11 @@ impl Committer {
 }
 
 impl CommitLoop {
+    /// Stops where tests stop.
+    pub fn stopping_at(self, failpoints: Failpoints) -> Self {
+        Self { failpoints, ..self }
+    }
+
     /// Serves until the committer is gone. One append is in flight at a time;
     /// the next batch is what queued meanwhile, so that under load many events
     /// share one commit and an event alone waits for nobody.
@@ -167,7 +185,13 @@ impl CommitLoop {
             waiters.iter().for_each(|_| self.metrics.unqueued());
             let batch = self.number(events);
             let began = Instant::now();
+            // A run that nobody would finish must not have events; and whoever waits must not be told of one
+            // that was appended after another node had finished the run.
+            self.lease.assure().await;
             self.append(&batch).await;
+            self.failpoints.reach("committer.appended").await;
+            self.lease.assure().await;
+            self.committed_through.store(self.next_seq - 1, Ordering::Release);
             self.metrics.committed(batch.len(), began.elapsed());
             self.hand_over(batch, waiters);
         }
@@ -186,7 +210,8 @@ impl CommitLoop {
 
     fn number(&mut self, events: Vec<Event>) -> Vec<LoggedEvent> {
         let number = |event| {
-            let logged = LoggedEvent { incarnation: self.incarnation, seq: self.next_seq, event };
+            let incarnation = self.lease.run();
+            let logged = LoggedEvent { incarnation, seq: self.next_seq, event };
             self.next_seq += 1;
             logged
         };

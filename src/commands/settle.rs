@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::committer::Committer;
+use super::recounts::Recounts;
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::domain::problem::Problem;
@@ -15,6 +16,8 @@ pub struct Settle {
     pub log: Arc<dyn EventLog>,
     /// Appends it.
     pub committer: Arc<Committer>,
+    /// Remembers which counts the crash may have left wrong.
+    pub recounts: Arc<Recounts>,
 }
 
 impl Settle {
@@ -24,6 +27,7 @@ impl Settle {
     pub async fn run(&self, embedded: &Event, new: EventId) -> Result<bool, Problem> {
         let missing = self.log.missing(&[embedded.id, new]).await?;
         if missing.contains(&embedded.id) {
+            self.recounts.note(embedded);
             self.committer.commit(embedded.clone()).await?;
             return Ok(embedded.id == new);
         }

@@ -197,7 +197,7 @@ impl std::fmt::Debug for TokenHash {
 }
 
 /// A login that lasts until it expires or is revoked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The hash of its token.
     pub token: TokenHash,
@@ -214,7 +214,7 @@ pub struct Session {
 }
 
 /// A session and the account that it belongs to, both valid when they were read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
     /// The session.
     pub session: Session,

@@ -73,6 +73,11 @@ impl ChannelName {
         Self::built_in("node:follows".into())
     }
 
+    /// `node:accounts`, by which nodes tell each other that there are changes of accounts to read.
+    pub fn accounts() -> Self {
+        Self::built_in("node:accounts".into())
+    }
+
     /// `trending:<window>`, which carries one ranked list.
     pub fn trending(window: &str) -> Self {
         Self::built_in(format!("trending:{window}"))

@@ -5,9 +5,10 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::admission::known_changes::KnownChanges;
 use crate::client_protocol::codes::Disconnect;
 use crate::domain::account::{AccountChange, AccountChangeKind};
 use crate::hub::{Hub, Owner};
@@ -25,10 +26,17 @@ const LATE: Duration = Duration::from_secs(90);
 /// Changes read at once.
 const PAGE: usize = 500;
 
-/// Reads the numbered changes of accounts and closes sockets accordingly.
+/// However many hints come, changes are not looked for more often than this.
+const REST: Duration = Duration::from_millis(20);
+
+/// Reads the numbered changes of accounts, makes them known to whoever keeps something of accounts, and closes
+/// sockets accordingly.
 pub struct AccountWatch {
     control: Arc<dyn AccountControl>,
     hub: Arc<Hub>,
+    known: Arc<KnownChanges>,
+    /// Notified when there may be something to read.
+    hint: Arc<Notify>,
     interval: Duration,
     seen: Seen,
 }
@@ -42,20 +50,23 @@ impl AccountWatch {
     pub async fn begin(
         control: Arc<dyn AccountControl>,
         hub: Arc<Hub>,
+        known: Arc<KnownChanges>,
+        hint: Arc<Notify>,
         interval: Duration,
     ) -> Result<Self, StoreError> {
-        let last = control.last_change().await?;
-        let mut watch = Self { control, hub, interval, seen: Seen::up_to(last) };
+        let seen = Seen::up_to(control.last_change().await?);
+        known.begin(seen.below);
+        let mut watch = Self { control, hub, known, hint, interval, seen };
         // What of the overlap is there already was done before anyone connected.
         watch.read_new().await?;
         Ok(watch)
     }
 
-    /// Reads and acts every interval until `stop` turns true. While the store
+    /// Reads and acts every interval, and at once upon a hint, until `stop` turns true. While the store
     /// fails, sockets stay open; what changed meanwhile is acted on afterwards.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut failing = false;
-        while tokio::time::timeout(self.interval, stop.wait_for(|stop| *stop)).await.is_err() {
+        while self.rest(&mut stop).await {
             match self.read_new().await {
                 Ok(changes) => {
                     if failing {
@@ -75,8 +86,23 @@ impl AccountWatch {
         }
     }
 
+    /// Waits until it is time to read; false once `stop` is true.
+    async fn rest(&self, stop: &mut watch::Receiver<bool>) -> bool {
+        let hinted = async {
+            // Hints that come one upon the other are one.
+            tokio::time::sleep(REST.min(self.interval)).await;
+            self.hint.notified().await;
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => false,
+            () = tokio::time::sleep(self.interval) => true,
+            () = hinted => true,
+        }
+    }
+
     /// All changes that were not read before. If reading fails midway, none counts as read.
     async fn read_new(&mut self) -> Result<Vec<AccountChange>, StoreError> {
+        let round = self.known.begin_round();
         let mut found = Vec::new();
         let mut after = self.seen.below;
         loop {
@@ -91,6 +117,8 @@ impl AccountWatch {
         let now = Instant::now();
         found.retain(|change| self.seen.add(change.number, now));
         self.seen.forget(now);
+        // Known before sockets are closed: whoever connects from then on is judged by it.
+        self.known.finish_round(round, &found, self.seen.below);
         Ok(found)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderName;
 use tokio::runtime::Handle;
 
+use crate::admission::account_news::AccountNews;
 use crate::admission::authenticate::Authenticator;
 use crate::admission::permissions::Permissions;
 use crate::admission::rate_limit::RateLimiter;
@@ -107,6 +108,8 @@ pub struct Community {
 #[allow(missing_docs, reason = "each field is the command of its name")]
 pub struct AccountServices {
     pub authenticator: Authenticator,
+    /// Told of every change that is made of an account.
+    pub news: AccountNews,
     pub register_user: RegisterUser,
     pub open_session: OpenSession,
     pub end_session: EndSession,

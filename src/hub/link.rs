@@ -14,6 +14,7 @@ use super::shard::{Shard, ticks_of};
 use super::subscribers::Joined;
 use crate::client_protocol::codes::Disconnect;
 use crate::domain::channel::ChannelName;
+use crate::domain::publication::StreamPosition;
 
 /// A conversation's hold on its connection. Once the connection is closed,
 /// nothing that is asked of the link has an effect.
@@ -119,14 +120,19 @@ impl Link {
     }
 
     /// Makes a subscription live. To be called in one step with queueing the
-    /// reply and what was published meanwhile, so that the order is kept.
-    pub fn finish_subscription(&self, channel: &ChannelName) -> Joined {
+    /// reply and what was published meanwhile, so that the order is kept. `told` is up to where
+    /// the client was told the past, where it was.
+    pub fn finish_subscription(
+        &self,
+        channel: &ChannelName,
+        told: Option<&StreamPosition>,
+    ) -> Joined {
         let state = &mut *self.shard.state.borrow_mut();
         if state.connection(self.key).is_none() {
             return Joined::Gone;
         }
         let connection = &mut state.connections[self.key.slot as usize];
-        state.channels.finish(channel, self.key, connection)
+        state.channels.finish(channel, self.key, connection, told)
     }
 
     /// Ends a subscription; false if there is none.

@@ -161,6 +161,36 @@ impl Registry {
         arrival
     }
 
+    /// Compares the top of a channel's stream with what the subscribers have: [`Arrival::Gap`] if they lack
+    /// publications of its epoch, [`Arrival::NewEpoch`] if it is of another, which is remembered.
+    pub fn compare(&self, channel: &ChannelName, top: &StreamPosition) -> Arrival {
+        let Some(mut interest) = self.interests.get_mut(channel) else {
+            return Arrival::Unwanted;
+        };
+        // Without a known top, a subscription is under way; it reads the past itself.
+        let Some(known) = interest.top.as_mut() else { return Arrival::Repeat };
+        if *top <= *known {
+            return Arrival::Repeat;
+        }
+        if top.epoch == known.epoch {
+            return Arrival::Gap(known.offset);
+        }
+        *known = top.clone();
+        Arrival::NewEpoch
+    }
+
+    /// Remembers that nothing up to `top` will be delivered any more: the subscribers were told to recover.
+    pub fn skip_to(&self, channel: &ChannelName, top: StreamPosition) {
+        if let Some(mut interest) = self.interests.get_mut(channel) {
+            interest.top = interest.top.take().max(Some(top));
+        }
+    }
+
+    /// The channels that the node is subscribed to.
+    pub fn names(&self) -> Vec<ChannelName> {
+        self.interests.iter().map(|interest| interest.key().clone()).collect()
+    }
+
     /// The shards with subscriptions to `channel`, as a set of bits; `None` if the node has none.
     pub fn shards_of(&self, channel: &ChannelName) -> Option<u64> {
         let interest = self.interests.get(channel)?;

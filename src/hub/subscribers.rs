@@ -1,5 +1,6 @@
 //! The channels of a shard and who of its connections is subscribed to them.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -9,7 +10,7 @@ use super::connection::{Connection, JOINING, Key, Membership};
 use super::frames::Broadcast;
 use super::pending::Spare;
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::Delivery;
+use crate::domain::publication::{Delivery, StreamPosition};
 
 /// A channel that connections of this shard are subscribed to.
 struct Channel {
@@ -18,6 +19,14 @@ struct Channel {
     live: Vec<u32>,
     /// Subscribers that are still being told the past.
     joining: Vec<Joining>,
+    /// Subscribers that were told of more than has been delivered here: they wait until that comes by.
+    ahead: Vec<Ahead>,
+}
+
+struct Ahead {
+    slot: u32,
+    /// What was told last.
+    told: StreamPosition,
 }
 
 struct Joining {
@@ -51,7 +60,12 @@ impl Channels {
     /// is subscribed already.
     pub fn begin(&mut self, name: &ChannelName, key: Key, connection: &mut Connection) -> bool {
         let index = *self.by_name.entry(name.clone()).or_insert_with(|| {
-            let channel = Channel { name: name.clone(), live: Vec::new(), joining: Vec::new() };
+            let channel = Channel {
+                name: name.clone(),
+                live: Vec::new(),
+                joining: Vec::new(),
+                ahead: Vec::new(),
+            };
             self.table.insert(channel) as u32
         });
         if connection.memberships.iter().any(|m| m.channel == index) {
@@ -69,8 +83,16 @@ impl Channels {
         self.subscriptions
     }
 
-    /// Makes a subscriber live, unless too much was published meanwhile.
-    pub fn finish(&mut self, name: &ChannelName, key: Key, connection: &mut Connection) -> Joined {
+    /// Makes a subscriber live, unless too much was published meanwhile. `told` is up to where it was told
+    /// the past. That is read from the broker on another way than deliveries come, and may be ahead of them: what
+    /// comes late is not told again.
+    pub fn finish(
+        &mut self,
+        name: &ChannelName,
+        key: Key,
+        connection: &mut Connection,
+        told: Option<&StreamPosition>,
+    ) -> Joined {
         let Some(&index) = self.by_name.get(name) else {
             return Joined::Gone;
         };
@@ -86,8 +108,13 @@ impl Channels {
             return Joined::Gone;
         };
         let joining = channel.joining.swap_remove(place);
-        membership.place = channel.live.len() as u32;
-        channel.live.push(key.slot);
+        match told.filter(|told| !joining.has_reached(told)) {
+            Some(told) => channel.ahead.push(Ahead { slot: key.slot, told: told.clone() }),
+            None => {
+                membership.place = channel.live.len() as u32;
+                channel.live.push(key.slot);
+            }
+        }
         Joined::Live(joining.buffer)
     }
 
@@ -129,7 +156,8 @@ impl Channels {
             return Vec::new();
         };
         let channel = &self.table[index as usize];
-        let live = channel.live.iter().map(|slot| (*slot, true));
+        let ahead = channel.ahead.iter().map(|ahead| ahead.slot);
+        let live = channel.live.iter().copied().chain(ahead).map(|slot| (slot, true));
         live.chain(channel.joining.iter().map(|joining| (joining.slot, false))).collect()
     }
 
@@ -155,6 +183,25 @@ impl Channels {
         for joining in &mut channel.joining {
             joining.keep(broadcast, buffer_max);
         }
+        // Whoever is caught up with is live from the next one on.
+        let (live, index) = (&mut channel.live, index);
+        channel.ahead.retain(|ahead| {
+            let Some(connection) = connections.get_mut(ahead.slot as usize) else { return true };
+            let order = ahead.compared_with(&broadcast.delivery);
+            if order == Ordering::Less {
+                connection.pending.push(broadcast.frame(connection.wire).clone(), spare);
+                queued(ahead.slot, connection);
+            }
+            if order == Ordering::Greater {
+                return true;
+            }
+            if let Some(membership) = connection.memberships.iter_mut().find(|m| m.channel == index)
+            {
+                membership.place = live.len() as u32;
+                live.push(ahead.slot);
+            }
+            false
+        });
     }
 
     fn remove(
@@ -167,6 +214,7 @@ impl Channels {
         let channel = &mut self.table[membership.channel as usize];
         if membership.place == JOINING {
             channel.joining.retain(|joining| joining.slot != slot);
+            channel.ahead.retain(|ahead| ahead.slot != slot);
         } else {
             channel.live.swap_remove(membership.place as usize);
             if let Some(moved) = channel.live.get(membership.place as usize) {
@@ -179,7 +227,7 @@ impl Channels {
             }
         }
         let name = channel.name.clone();
-        if channel.live.is_empty() && channel.joining.is_empty() {
+        if channel.live.is_empty() && channel.joining.is_empty() && channel.ahead.is_empty() {
             self.by_name.remove(&name);
             self.table.remove(membership.channel as usize);
         }
@@ -187,7 +235,28 @@ impl Channels {
     }
 }
 
+impl Ahead {
+    /// Whether what was told is after what is delivered, the same, or before it.
+    fn compared_with(&self, delivery: &Delivery) -> Ordering {
+        match &delivery.epoch {
+            Some(epoch) if *epoch == self.told.epoch => {
+                self.told.offset.cmp(&delivery.publication.offset)
+            }
+            // Another epoch or none: nothing of it was told.
+            _ => Ordering::Less,
+        }
+    }
+}
+
 impl Joining {
+    /// Whether what was delivered meanwhile goes as far as `told`.
+    fn has_reached(&self, told: &StreamPosition) -> bool {
+        self.buffer.last().is_some_and(|last| {
+            let Delivery { epoch, publication, .. } = &last.delivery;
+            epoch.as_ref() != Some(&told.epoch) || publication.offset >= told.offset
+        })
+    }
+
     fn keep(&mut self, broadcast: &Arc<Broadcast>, max: usize) {
         let full = self.overflowed || self.buffer.len() >= max;
         let Delivery { epoch, publication, .. } = &broadcast.delivery;

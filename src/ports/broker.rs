@@ -95,7 +95,7 @@ pub trait Broker: Send + Sync {
     /// Starts deliveries; when it returns, nothing published later is missed.
     async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError>;
 
-    /// Stops deliveries.
+    /// Stops deliveries; what is on its way may still arrive, or not.
     async fn unsubscribe(&self, channel: &ChannelName) -> Result<(), StoreError>;
 
     /// Reads the history. A channel never published to begins its first epoch.

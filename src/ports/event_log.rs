@@ -77,22 +77,10 @@ pub trait EventLog: Send + Sync {
     async fn missing(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError>;
 }
 
-/// Records where events were relayed, and how far each incarnation's relay came.
+/// Records where events were relayed, and how far the relay of each run came. [`Runs`](super::runs::Runs) opens the
+/// runs and lists their cursors.
 #[async_trait]
 pub trait RelayLedger: Send + Sync {
-    /// Opens an incarnation with its relay cursor before its first event.
-    async fn open_incarnation(
-        &self,
-        incarnation: Incarnation,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
-
-    /// The relay cursors of all incarnations but those that were closed.
-    async fn open_cursors(&self) -> Result<Vec<LogCursor>, StoreError>;
-
-    /// Marks an incarnation as wholly relayed; it is not listed again.
-    async fn close_incarnation(&self, incarnation: Incarnation) -> Result<(), StoreError>;
-
     /// Records relays and advances a cursor, both or neither. A record that is
     /// there already stays as it is. A cursor never moves back.
     async fn record(&self, relays: &[RelayRecord], cursor: LogCursor) -> Result<(), StoreError>;

@@ -4,6 +4,7 @@
 pub mod account_control;
 pub mod accounts;
 pub mod analytics;
+pub mod audit;
 pub mod broker;
 pub mod clock;
 pub mod comments;
@@ -13,10 +14,13 @@ pub mod event_log;
 pub mod failpoint;
 pub mod idempotency;
 pub mod inbox;
+pub mod inspection;
 pub mod marks;
 pub mod presence;
 pub mod present;
 pub mod rate_limits;
+pub mod runs;
+pub mod session_cache;
 pub mod trending;
 
 use crate::domain::problem::{Problem, ProblemKind};

@@ -1,5 +1,6 @@
 //! Reads what announcements tell beside their event.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::announcement::{Audience, Needs, Present, body_for};
@@ -45,16 +46,22 @@ impl PresentReader {
     }
 
     async fn find(&self, needs: Needs) -> Result<Present, StoreError> {
-        let mut present = Present::default();
-        if !needs.posts.is_empty() {
-            present.counts = self.content.counts(&needs.posts).await?;
-        }
-        if !needs.notifications.is_empty() {
-            present.notifications = self.inbox.items(&needs.notifications).await?;
-        }
-        if !needs.inboxes.is_empty() {
-            present.inboxes = self.inbox.states(&needs.inboxes).await?;
-        }
-        Ok(present)
+        let Needs { posts, notifications, inboxes } = &needs;
+        // All at once, for the relay waits; and nothing of a store that nothing is needed of.
+        let counts = async {
+            if posts.is_empty() { Ok(HashMap::new()) } else { self.content.counts(posts).await }
+        };
+        let items = async {
+            match notifications.is_empty() {
+                true => Ok(HashMap::new()),
+                false => self.inbox.items(notifications).await,
+            }
+        };
+        let states = async {
+            if inboxes.is_empty() { Ok(HashMap::new()) } else { self.inbox.states(inboxes).await }
+        };
+        let (counts, notifications, inboxes) =
+            futures_util::future::try_join3(counts, items, states).await?;
+        Ok(Present { counts, notifications, inboxes })
     }
 }

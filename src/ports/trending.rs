@@ -1,5 +1,7 @@
 //! Tallies of interactions, from which the trending lists follow.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::ids::EventId;
@@ -8,6 +10,17 @@ use crate::domain::trending::{Ranked, Tally, TrendingItem, Window, list_of};
 
 use super::StoreError;
 use super::content::Content;
+
+/// Whose turn it is to publish a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The caller's.
+    Granted,
+    /// Nobody's: this is the list that was last told.
+    Told,
+    /// Somebody's later: another list was told a moment ago.
+    Later,
+}
 
 /// Counts interactions in buckets of time and ranks posts by them.
 ///
@@ -32,6 +45,29 @@ pub trait Trending: Send + Sync {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Ranked>, StoreError>;
+
+    /// Whether all that was counted since the tallies were declared whole is still there. Tallies that were never
+    /// declared whole, or that a failover or a restart may have taken some of, are not.
+    async fn is_whole(&self) -> Result<bool, StoreError>;
+
+    /// Begins to count the log again; returns what [`Trending::declare_whole`] is to be told. What is there
+    /// stays: an event that was counted is not counted again.
+    async fn begin_recount(&self) -> Result<String, StoreError>;
+
+    /// Declares the tallies whole, unless something was lost since `recount` began; says whether they are.
+    async fn declare_whole(&self, recount: &str) -> Result<bool, StoreError>;
+
+    /// Asks whether the caller is to publish the list of a window, which `digest` stands for: not if it was told
+    /// already, and of all nodes one at most within `interval`.
+    async fn turn(
+        &self,
+        window: Window,
+        digest: &str,
+        interval: Duration,
+    ) -> Result<Turn, StoreError>;
+
+    /// Notes that a list was published.
+    async fn note_told(&self, window: Window, digest: &str) -> Result<(), StoreError>;
 }
 
 /// How many times as many posts are ranked as a list shows: some may not be published any more.

@@ -5,22 +5,25 @@ use std::time::Duration;
 
 use super::analytics_batch::Projection;
 use crate::domain::event::Event;
-use crate::domain::ids::{EventId, Incarnation};
+use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::content::Content;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
+use crate::ports::runs::{OpenRun, Runs};
 use crate::relay::publisher::Publisher;
 
 /// Events read from the log, or from documents, at once.
 const BATCH_MAX: usize = 512;
-/// How far before the last sweep the next one begins: a document may be written
-/// this much later than its event was minted.
-const SWEEP_OVERLAP: Duration = Duration::from_secs(60);
+/// A document may be written this much later than its event was minted: what was swept need not be looked through
+/// again but for so long before its end.
+pub const SWEEP_OVERLAP: Duration = Duration::from_secs(60);
 
-/// Finishes the relay and the projection of incarnations that are over.
+/// Finishes the relay and the projection of runs that are over.
 pub struct CatchUp {
+    /// Which runs there are.
+    pub runs: Arc<dyn Runs>,
     /// Where the events are.
     pub log: Arc<dyn EventLog>,
     /// Where their relay is recorded.
@@ -32,32 +35,46 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// Relays and projects what incarnations other than `own` left behind, and closes them.
-    pub async fn finish_others(&self, own: Incarnation) -> Result<(), StoreError> {
-        for cursor in self.ledger.open_cursors().await? {
-            if cursor.incarnation == own {
-                continue;
-            }
-            let relayed = self.finish_relay(cursor).await?;
-            let projected = self.projection.project_all(cursor.incarnation).await?;
-            self.ledger.close_incarnation(cursor.incarnation).await?;
-            tracing::info!(incarnation = %cursor.incarnation, relayed, projected, "finished an earlier run");
+    /// Relays and projects what a run left behind, and closes it. Says whether it did: a run that somebody else took
+    /// before or meanwhile, or whose node came back, is left to them.
+    ///
+    /// A store that is away keeps the run open, but not the other store from getting what it should.
+    pub async fn finish(&self, run: OpenRun) -> Result<bool, StoreError> {
+        let incarnation = run.cursor.incarnation;
+        let Some(mut beat) = self.runs.take(incarnation, run.beat).await? else {
+            return Ok(false);
+        };
+        let relayed = self.finish_relay(run.cursor, &mut beat).await;
+        let projected = self.projection.project_all(incarnation).await?;
+        let Some(relayed) = relayed? else { return Ok(false) };
+        let is_closed = self.runs.close(incarnation, beat).await?;
+        if is_closed {
+            tracing::info!(%incarnation, relayed, projected, "finished the run of a node that is gone");
         }
-        Ok(())
+        Ok(is_closed)
     }
 
-    async fn finish_relay(&self, mut cursor: LogCursor) -> Result<usize, StoreError> {
+    /// Relays what a run did not, batch by batch, as long as the run is this node's to finish; `None` if it is not.
+    async fn finish_relay(
+        &self,
+        mut cursor: LogCursor,
+        beat: &mut u64,
+    ) -> Result<Option<usize>, StoreError> {
         let mut count = 0;
         loop {
             let batch = self.log.read_after(cursor, BATCH_MAX).await?;
             let Some(last) = batch.last() else {
-                return Ok(count);
+                return Ok(Some(count));
             };
             let (_, records) =
                 self.publisher.publish(batch.iter().map(|logged| &logged.event)).await?;
             cursor.seq = last.seq;
             self.ledger.record(&records, cursor).await?;
             count += batch.len();
+            match self.runs.take(cursor.incarnation, *beat).await? {
+                Some(next) => *beat = next,
+                None => return Ok(None),
+            }
         }
     }
 }
@@ -77,19 +94,20 @@ pub struct ContentSweep {
 
 impl ContentSweep {
     /// Looks through documents written since `since`, and hands the events that
-    /// the log lacks to `commit`, which says whether they are durable now. Returns where the next sweep begins.
+    /// the log lacks to `commit`, which says whether they are durable now. Returns until when events were minted that
+    /// were looked at; `None` if not all of them could be committed.
     pub async fn run<F: Future<Output = bool>>(
         &self,
         since: Timestamp,
         commit: impl Fn(Event) -> F,
-    ) -> Result<Timestamp, StoreError> {
+    ) -> Result<Option<Timestamp>, StoreError> {
         let until = self.clock.now().minus(self.min_age);
         let (mut after, before) =
             (EventId::from_parts(since, [0; 10]), EventId::from_parts(until, [0; 10]));
         loop {
             let events = self.content.embedded_events(after, before, BATCH_MAX).await?;
             let Some(last) = events.last() else {
-                return Ok(until.minus(SWEEP_OVERLAP));
+                return Ok(Some(until));
             };
             after = last.id;
             let ids: Vec<_> = events.iter().map(|event| event.id).collect();
@@ -97,7 +115,7 @@ impl ContentSweep {
             for event in events.into_iter().filter(|event| missing.contains(&event.id)) {
                 tracing::info!(event = %event.id, "an event was found in its document only");
                 if !commit(event).await {
-                    return Ok(since);
+                    return Ok(None);
                 }
             }
         }

@@ -2,7 +2,10 @@
 //! ends that a crash left loose.
 
 pub mod analytics_batch;
+pub mod audit;
 pub mod catch_up;
+pub mod rebuild;
+pub mod takeover;
 pub mod trending;
 
 #[cfg(test)]

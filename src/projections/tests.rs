@@ -24,6 +24,7 @@ use crate::ports::analytics::Analytics;
 use crate::ports::broker::Broker;
 use crate::ports::content::Content;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
+use crate::ports::runs::Runs;
 
 /// Takes events, but for those that are poison, and is away when it is told.
 #[derive(Default)]
@@ -96,7 +97,7 @@ fn ids(numbers: impl IntoIterator<Item = u16>) -> Vec<EventId> {
 /// A log with events of one incarnation.
 async fn log_of(run: u8, numbers: std::ops::RangeInclusive<u16>) -> Arc<ModelLog> {
     let log = Arc::new(ModelLog::default());
-    log.open_incarnation(incarnation(run), at(0)).await.unwrap();
+    log.open(incarnation(run), at(0)).await.unwrap();
     append(&log, run, numbers).await;
     log
 }
@@ -108,7 +109,7 @@ async fn append(log: &ModelLog, run: u8, numbers: std::ops::RangeInclusive<u16>)
 
 fn projection(log: &Arc<ModelLog>, analytics: &Arc<PickyAnalytics>) -> Projection {
     let (log, analytics, metrics) = (log.clone(), analytics.clone(), Default::default());
-    Projection { log, analytics, batch_max: 8, metrics }
+    Projection { log, analytics, batch_max: 8, failpoints: Default::default(), metrics }
 }
 
 #[tokio::test]
@@ -158,11 +159,26 @@ async fn broker(log: &Arc<ModelLog>) -> (Arc<dyn Broker>, mpsc::Receiver<Deliver
 fn catch_up(log: &Arc<ModelLog>, broker: Arc<dyn Broker>, to: &Arc<PickyAnalytics>) -> CatchUp {
     let namespaces = Arc::new(Namespaces::new([], None));
     CatchUp {
+        runs: log.clone(),
         log: log.clone(),
         ledger: log.clone(),
         publisher: Arc::new(absent::publisher(broker, namespaces)),
         projection: projection(log, to),
     }
+}
+
+async fn open_cursors(log: &ModelLog) -> Vec<LogCursor> {
+    log.all_open().await.unwrap().into_iter().map(|run| run.cursor).collect()
+}
+
+/// Finishes all runs but the second.
+async fn finish_others(log: &ModelLog, catch_up: &CatchUp) -> Result<(), StoreError> {
+    for run in log.all_open().await? {
+        if run.cursor.incarnation != incarnation(2) {
+            catch_up.finish(run).await?;
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -173,14 +189,14 @@ async fn what_another_incarnation_left_is_finished_exactly_once() {
     let analytics = Arc::new(PickyAnalytics::default());
     analytics.state.lock().unwrap().cursors.insert(incarnation(1), 3);
     // This node has an event of its own, on its way.
-    log.open_incarnation(incarnation(2), at(1)).await.unwrap();
+    log.open(incarnation(2), at(1)).await.unwrap();
     append(&log, 2, 9..=9).await;
 
     let (broker, mut deliveries) = broker(&log).await;
     let catch_up = catch_up(&log, broker, &analytics);
     for _ in 0..2 {
-        catch_up.finish_others(incarnation(2)).await.unwrap();
-        assert_eq!(log.open_cursors().await.unwrap(), [cursor(2, 0)], "it was closed");
+        finish_others(&log, &catch_up).await.unwrap();
+        assert_eq!(open_cursors(&log).await, [cursor(2, 0)], "it was closed");
     }
     let mut delivered = Vec::new();
     while let Ok(delivery) = deliveries.try_recv() {
@@ -197,22 +213,24 @@ async fn what_could_not_be_finished_stays_open() {
     let analytics = Arc::new(PickyAnalytics::default());
     let (stopped, deliveries) = broker(&log).await;
     drop(deliveries);
-    let unrelayed = catch_up(&log, stopped, &analytics).finish_others(incarnation(2)).await;
+    let unrelayed = finish_others(&log, &catch_up(&log, stopped, &analytics)).await;
     assert!(unrelayed.is_err());
-    assert_eq!(log.open_cursors().await.unwrap(), [cursor(1, 0)]);
+    assert_eq!(open_cursors(&log).await, [cursor(1, 0)]);
+    assert_eq!(analytics.state.lock().unwrap().projected, ids(1..=3), "that store is there");
 
+    append(&log, 1, 4..=4).await;
     analytics.state.lock().unwrap().away_after = Some(0);
     let (broker, mut deliveries) = broker(&log).await;
     let catch_up = catch_up(&log, broker, &analytics);
-    assert!(catch_up.finish_others(incarnation(2)).await.is_err(), "the projection is due");
-    assert_eq!(log.open_cursors().await.unwrap(), [cursor(1, 3)]);
-    catch_up.finish_others(incarnation(2)).await.unwrap();
-    assert_eq!(log.open_cursors().await.unwrap(), []);
-    for n in 1..=3 {
+    assert!(finish_others(&log, &catch_up).await.is_err(), "the projection is due");
+    assert_eq!(open_cursors(&log).await, [cursor(1, 4)]);
+    finish_others(&log, &catch_up).await.unwrap();
+    assert_eq!(open_cursors(&log).await, []);
+    for n in 1..=4 {
         assert_eq!(deliveries.try_recv().unwrap().publication.event, Some(event_id(n)));
     }
     assert!(deliveries.try_recv().is_err());
-    assert_eq!(analytics.state.lock().unwrap().projected, ids(1..=3));
+    assert_eq!(analytics.state.lock().unwrap().projected, ids(1..=4));
 }
 
 #[tokio::test]
@@ -247,14 +265,14 @@ async fn an_event_that_only_its_document_has_is_committed_once() {
     let take = || std::mem::take(&mut *committed.lock().unwrap());
 
     // As long as the log does not take it, the sweep begins where it began.
-    assert_eq!(sweep.run(at(0), commit(false)).await.unwrap(), at(0));
+    assert_eq!(sweep.run(at(0), commit(false)).await.unwrap(), None);
     assert_eq!(take(), [events[0].id]);
-    let next = sweep.run(at(0), commit(true)).await.unwrap();
+    let until = sweep.run(at(0), commit(true)).await.unwrap().unwrap();
     assert_eq!(take(), [events[0].id, events[2].id]);
-    assert!(next <= at(3_999), "the next sweep looks back");
-    let next = sweep.run(next, commit(true)).await.unwrap();
+    assert_eq!(until, at(3_999));
+    sweep.run(at(0), commit(true)).await.unwrap();
     assert_eq!(take(), []);
     clock.advance(Duration::from_millis(2));
-    sweep.run(next, commit(true)).await.unwrap();
+    sweep.run(until, commit(true)).await.unwrap();
     assert_eq!(take(), [events[3].id], "it is old enough now");
 }

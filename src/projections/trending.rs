@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::domain::channel::ChannelName;
@@ -19,7 +20,7 @@ use crate::ports::clock::Clock;
 use crate::ports::content::Content;
 use crate::ports::entropy::Entropy;
 use crate::ports::event_log::EventLog;
-use crate::ports::trending::{Trending, candidates, listed};
+use crate::ports::trending::{Trending, Turn, candidates, listed};
 
 /// Events read from the log at once.
 const BATCH_MAX: usize = 1_024;
@@ -31,8 +32,43 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// The `type` of the publications.
 const CHANGED: &str = "trending.changed";
 
-/// Counts what the log holds of the longest window; returns how many interactions that were.
+/// Between looks whether something was lost.
+const WHOLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Counts what the log holds of the longest window, if something is missing; returns how many interactions were counted.
 pub async fn rebuild(
+    log: &dyn EventLog,
+    trending: &dyn Trending,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    if trending.is_whole().await? {
+        return Ok(0);
+    }
+    let recount = trending.begin_recount().await?;
+    let counted = count_again(log, trending, now).await?;
+    // If it was lost again meanwhile, the next look counts once more.
+    trending.declare_whole(&recount).await?;
+    Ok(counted)
+}
+
+/// Counts the log again whenever something of the tallies was lost, until `stop` turns true.
+pub async fn keep_whole(
+    log: Arc<dyn EventLog>,
+    trending: Arc<dyn Trending>,
+    clock: Arc<dyn Clock>,
+    mut stop: watch::Receiver<bool>,
+) {
+    while tokio::time::timeout(WHOLE_INTERVAL, stop.wait_for(|stop| *stop)).await.is_err() {
+        match rebuild(&*log, &*trending, clock.now()).await {
+            Ok(0) => {}
+            Ok(counted) => tracing::info!(counted, "trending was counted again from the log"),
+            Err(error) => tracing::debug!(%error, "trending cannot be looked at"),
+        }
+    }
+}
+
+/// Counts the events of the longest window that were not counted.
+async fn count_again(
     log: &dyn EventLog,
     trending: &dyn Trending,
     now: Timestamp,
@@ -125,7 +161,15 @@ impl TrendingPublisher {
         }
         let items = listed(&ranked, &*self.content, self.limit, false).await?;
         if items != told.items {
-            self.publish(window, &items, now).await?;
+            let digest = digest_of(&items);
+            match self.trending.turn(window, &digest, self.interval).await? {
+                Turn::Granted => {
+                    self.publish(window, &items, now).await?;
+                    self.trending.note_told(window, &digest).await?;
+                }
+                Turn::Told => {}
+                Turn::Later => return Ok(()),
+            }
         }
         *told = Told { ranked, at: Some(now), items };
         Ok(())
@@ -148,6 +192,13 @@ impl TrendingPublisher {
         self.broker.publish(&[Outgoing { channel, event: None, body, retention }]).await?;
         Ok(())
     }
+}
+
+/// Stands for a list.
+fn digest_of(items: &[TrendingItem]) -> String {
+    let text = serde_json::to_vec(items).expect("a list holds nothing that JSON cannot say");
+    let digest = Sha256::digest(&text);
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What can be read: one file a read model.
 
 pub mod comments;
+pub mod doctor;
 pub mod health;
 pub mod inbox;
 pub mod posts;

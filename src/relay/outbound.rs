@@ -13,6 +13,7 @@ use crate::domain::ids::Incarnation;
 use crate::metrics::RelayMetrics;
 use crate::ports::clock::Clock;
 use crate::ports::event_log::{EventLog, LogCursor};
+use crate::ports::failpoint::Failpoints;
 
 /// Between attempts while the broker does not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -60,6 +61,8 @@ pub struct OutboundRelay {
     batch_max: usize,
     /// The number of the last event that the broker has.
     relayed: u64,
+    /// Where tests stop.
+    failpoints: Failpoints,
     /// What counts, and by which clock.
     measured: Option<(RelayMetrics, Arc<dyn Clock>)>,
 }
@@ -91,6 +94,7 @@ impl OutboundRelay {
             behind,
             batch_max,
             relayed: 0,
+            failpoints: Failpoints::default(),
             measured: None,
         };
         (entrance, relay)
@@ -99,6 +103,11 @@ impl OutboundRelay {
     /// Counts what it does; how old events are is told by `clock`.
     pub fn measured(self, metrics: RelayMetrics, clock: Arc<dyn Clock>) -> Self {
         Self { measured: Some((metrics, clock)), ..self }
+    }
+
+    /// Stops where tests stop.
+    pub fn stopping_at(self, failpoints: Failpoints) -> Self {
+        Self { failpoints, ..self }
     }
 
     /// Relays until the entrance is gone and everything committed is with the broker.
@@ -183,6 +192,7 @@ impl OutboundRelay {
                 }
             }
         };
+        self.failpoints.reach("relay.published").await;
         self.relayed = last.seq;
         if let Some((metrics, clock)) = &self.measured {
             metrics.relayed(positions.len(), clock.now().since(last.event.time));

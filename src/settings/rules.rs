@@ -32,8 +32,9 @@ const RANGES: [(&str, u64, u64); 18] = [
 const GREATEST: u64 = u32::MAX as u64;
 
 /// Durations that may be zero: what is not waited for, or not kept.
-const MAY_BE_ZERO: [&str; 6] = [
+const MAY_BE_ZERO: [&str; 7] = [
     "accounts.hash_wait_timeout",
+    "accounts.session_cache_ttl",
     "channel.without_namespace.history_ttl",
     "content.sweep_age",
     "idempotency.wait_timeout",

@@ -76,6 +76,9 @@ pub struct Accounts {
     /// How long a login lasts.
     #[serde(deserialize_with = "duration")]
     pub session_ttl: Duration,
+    /// How long a session is taken from the cache; may be zero.
+    #[serde(deserialize_with = "duration")]
+    pub session_cache_ttl: Duration,
     /// How long a connection ticket is good for.
     #[serde(deserialize_with = "duration")]
     pub ticket_ttl: Duration,
@@ -108,6 +111,12 @@ pub struct Events {
     /// How long a write waits for its event to be appended.
     #[serde(deserialize_with = "duration")]
     pub append_timeout: Duration,
+    /// How often the lease of a run is renewed.
+    #[serde(deserialize_with = "duration")]
+    pub lease_interval: Duration,
+    /// How long a lease lasts.
+    #[serde(deserialize_with = "duration")]
+    pub lease_term: Duration,
 }
 
 /// Posts, and the sweep that appends events which a crash kept from the log.
@@ -187,6 +196,9 @@ pub struct Realtime {
     /// How often the way of a publication through Redis is tried.
     #[serde(deserialize_with = "duration")]
     pub probe_interval: Duration,
+    /// How often what subscribers have is compared with the tops of their channels.
+    #[serde(deserialize_with = "duration")]
+    pub compare_interval: Duration,
     /// How many bytes all histories may hold in this process.
     pub history_max_bytes: usize,
 }

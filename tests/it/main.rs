@@ -5,4 +5,5 @@
 mod contract;
 mod fault;
 mod journey;
+mod nodes;
 mod support;

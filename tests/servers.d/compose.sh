@@ -10,7 +10,8 @@ compose_answers() {
 
 compose() {
   docker compose --project-name "$(basename "$SET" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9')" \
-    --file "$REPOSITORY/docker-compose.yml" --file "$REPOSITORY/tests/servers.d/compose.yml" "$@" </dev/null
+    --env-file "$REPOSITORY/deploy/development.env" --file "$REPOSITORY/docker-compose.yml" \
+    --file "$REPOSITORY/tests/servers.d/compose.yml" "$@" </dev/null
 }
 
 # Starts services, named as the kinds, and publishes the administrators' URLs of those that answer.

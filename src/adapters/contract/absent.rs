@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -23,7 +24,7 @@ use crate::ports::content::{Content, CreatePostError, Kept, PostFilter};
 use crate::ports::inbox::Inbox;
 use crate::ports::marks::{FollowCounts, Marks, OwnMarks, StoredMark};
 use crate::ports::present::PresentReader;
-use crate::ports::trending::Trending;
+use crate::ports::trending::{Trending, Turn};
 use crate::relay::publisher::Publisher;
 
 /// Finds nothing, and takes nothing.
@@ -203,6 +204,26 @@ impl Marks for Absent {
 
 #[async_trait]
 impl Trending for Absent {
+    async fn is_whole(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn begin_recount(&self) -> Result<String, StoreError> {
+        nothing()
+    }
+
+    async fn declare_whole(&self, _: &str) -> Result<bool, StoreError> {
+        nothing()
+    }
+
+    async fn turn(&self, _: Window, _: &str, _: Duration) -> Result<Turn, StoreError> {
+        Ok(Turn::Granted)
+    }
+
+    async fn note_told(&self, _: Window, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn count(&self, _: &[(EventId, Tally)]) -> Result<(), StoreError> {
         Ok(())
     }

@@ -107,19 +107,22 @@ pub async fn a_lease_runs_out_and_its_identities_are_taken_over(
     assert_eq!(claim(keys, "k", 3, 60).await, Claim::Granted(minted(1)));
 }
 
+async fn close(log: &Log, run: u8) {
+    let mut open = log.runs.all_open().await.unwrap().into_iter();
+    let run = open.find(|it| it.cursor.incarnation == incarnation(run)).unwrap();
+    assert!(log.runs.close(run.cursor.incarnation, run.beat).await.unwrap());
+}
+
 pub async fn a_lease_ends_with_the_incarnation_of_its_holder(factory: impl AsyncFnOnce() -> Log) {
     let log = factory().await;
     let keys = &*log.keys;
     for run in 1..=2 {
-        let opened = log.ledger.open_incarnation(incarnation(run), at(0)).await;
-        opened.unwrap();
+        log.runs.open(incarnation(run), at(0)).await.unwrap();
     }
     assert_eq!(claim(keys, "k", 1, 0).await, Claim::Granted(minted(1)));
-    let closed = log.ledger.close_incarnation(incarnation(2)).await;
-    closed.unwrap();
+    close(&log, 2).await;
     assert_eq!(claim(keys, "k", 3, 1).await, Claim::InProgress);
-    let closed = log.ledger.close_incarnation(incarnation(1)).await;
-    closed.unwrap();
+    close(&log, 1).await;
     assert_eq!(claim(keys, "k", 3, 1).await, Claim::Granted(minted(1)));
     assert_eq!(claim(keys, "k", 4, 2).await, Claim::InProgress);
 }

@@ -6,6 +6,10 @@ pub mod absent;
 pub mod account_control;
 pub mod accounts;
 pub mod analytics;
+pub mod audit_analytics;
+pub mod audit_content;
+pub mod audit_log;
+pub mod audit_trending;
 pub mod broker;
 pub mod comments;
 pub mod community;
@@ -14,12 +18,15 @@ pub mod event_log;
 pub mod idempotency;
 pub mod inbox;
 pub mod inbox_lists;
+pub mod inspection;
 pub mod marks;
 pub mod model;
 pub mod post_lists;
 pub mod presence;
 pub mod rate_limits;
 pub mod relay_ledger;
+pub mod runs;
+pub mod session_cache;
 pub mod skip;
 pub mod sql_servers;
 pub mod trending;
@@ -37,6 +44,7 @@ use crate::domain::publication::{ClientInfo, Json};
 use crate::domain::time::Timestamp;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
 use crate::ports::idempotency::IdempotencyKeys;
+use crate::ports::runs::Runs;
 
 /// How many callers race.
 const RACERS: u8 = 16;
@@ -49,15 +57,18 @@ pub struct Subject<P: ?Sized> {
     pub keep: Box<dyn Any + Send>,
 }
 
-/// The three ports that share one store.
+/// The four ports that share one store.
 pub struct Log {
     /// The events.
     pub events: Arc<dyn EventLog>,
     /// Their relays.
     pub ledger: Arc<dyn RelayLedger>,
+    /// The runs that they belong to.
+    pub runs: Arc<dyn Runs>,
     /// The keys of the requests that lead to them.
     pub keys: Arc<dyn IdempotencyKeys>,
     /// What has to outlive them.
+    #[expect(dead_code, reason = "it is there to be dropped last")]
     pub keep: Box<dyn Any + Send>,
 }
 

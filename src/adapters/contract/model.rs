@@ -16,6 +16,7 @@ use crate::ports::StoreError;
 use crate::ports::event_log::{
     AppendError, EventLog, LogCursor, RelayLedger, RelayRecord, RelayedEvent,
 };
+use crate::ports::runs::{OpenRun, Runs};
 
 use super::{at, event_id};
 
@@ -39,6 +40,8 @@ struct State {
 struct Run {
     relayed: u64,
     closed: bool,
+    beat: u64,
+    swept_until: Option<Timestamp>,
 }
 
 /// A bare publication to `channels`, decided `n` milliseconds after the beginning.
@@ -133,28 +136,6 @@ impl EventLog for ModelLog {
 
 #[async_trait]
 impl RelayLedger for ModelLog {
-    async fn open_incarnation(
-        &self,
-        incarnation: Incarnation,
-        _now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.state().runs.entry(incarnation).or_default();
-        Ok(())
-    }
-
-    async fn open_cursors(&self) -> Result<Vec<LogCursor>, StoreError> {
-        let state = self.state();
-        let open = state.runs.iter().filter(|(_, run)| !run.closed);
-        Ok(open.map(|(id, run)| LogCursor { incarnation: *id, seq: run.relayed }).collect())
-    }
-
-    async fn close_incarnation(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        if let Some(run) = self.state().runs.get_mut(&incarnation) {
-            run.closed = true;
-        }
-        Ok(())
-    }
-
     async fn record(&self, relays: &[RelayRecord], cursor: LogCursor) -> Result<(), StoreError> {
         let mut state = self.state();
         let Some(run) = state.runs.get_mut(&cursor.incarnation) else {
@@ -212,6 +193,54 @@ impl RelayLedger for ModelLog {
     }
 }
 
+impl State {
+    /// Changes a run that is open and has that beat, and returns its new one.
+    fn change(&mut self, run: Incarnation, beat: u64, closed: bool) -> Option<u64> {
+        let run = self.runs.get_mut(&run).filter(|run| run.beat == beat && !run.closed)?;
+        (run.beat, run.closed) = (beat + 1, closed);
+        Some(run.beat)
+    }
+}
+
+#[async_trait]
+impl Runs for ModelLog {
+    async fn open(&self, run: Incarnation, swept_until: Timestamp) -> Result<(), StoreError> {
+        let first = Run { swept_until: Some(swept_until), ..Run::default() };
+        self.state().runs.entry(run).or_insert(first);
+        Ok(())
+    }
+
+    async fn all_open(&self) -> Result<Vec<OpenRun>, StoreError> {
+        let state = self.state();
+        let open = state.runs.iter().filter(|(_, run)| !run.closed);
+        let read = |(id, run): (&Incarnation, &Run)| OpenRun {
+            cursor: LogCursor { incarnation: *id, seq: run.relayed },
+            beat: run.beat,
+            swept_until: run.swept_until.unwrap_or_else(|| at(0)),
+        };
+        Ok(open.map(read).collect())
+    }
+
+    async fn renew(&self, run: Incarnation, swept_until: Timestamp) -> Result<u64, StoreError> {
+        let mut state = self.state();
+        let Some(run) = state.runs.get_mut(&run) else {
+            let cause = "the incarnation was never opened".into();
+            return Err(StoreError::Corrupt { store: "events", cause });
+        };
+        (run.beat, run.closed) = (run.beat + 1, false);
+        run.swept_until = run.swept_until.max(Some(swept_until));
+        Ok(run.beat)
+    }
+
+    async fn take(&self, run: Incarnation, beat: u64) -> Result<Option<u64>, StoreError> {
+        Ok(self.state().change(run, beat, false))
+    }
+
+    async fn close(&self, run: Incarnation, beat: u64) -> Result<bool, StoreError> {
+        Ok(self.state().change(run, beat, true).is_some())
+    }
+}
+
 mod tests {
     use std::sync::Arc;
 
@@ -226,13 +255,17 @@ mod tests {
         let model = Arc::new(ModelLog::default());
         Log {
             events: model.clone(),
-            ledger: model,
+            ledger: model.clone(),
+            runs: model,
             keys: Arc::new(SqliteIdempotencyKeys::new(db)),
             keep: Box::new(directory),
         }
     }
 
     crate::adapters::contract::event_log::event_log_contract!(log);
+    mod runs {
+        crate::adapters::contract::runs::runs_contract!(super::log);
+    }
     mod ledger {
         crate::adapters::contract::relay_ledger::relay_ledger_contract!(super::log);
     }

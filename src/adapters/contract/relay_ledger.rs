@@ -4,7 +4,7 @@ use crate::domain::channel::ChannelName;
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::domain::publication::{Epoch, StreamPosition};
-use crate::ports::event_log::{RelayRecord, RelayedEvent};
+use crate::ports::event_log::{LogCursor, RelayRecord, RelayedEvent};
 
 use super::{Log, at, cursor, event_id, incarnation, logged, publication};
 
@@ -15,7 +15,6 @@ macro_rules! relay_ledger_contract {
             $crate::adapters::contract::relay_ledger,
             $factory,
             [
-                open_incarnations_are_listed_with_their_cursors_until_closed,
                 a_cursor_never_moves_back,
                 records_and_cursor_are_both_written_or_neither,
                 relays_are_read_by_epoch_then_offset_after_any_place,
@@ -41,39 +40,19 @@ fn relayed(epoch: u64, offset: u64, event: Event) -> RelayedEvent {
     RelayedEvent { position: position(epoch, offset), event }
 }
 
+/// The relay cursors of the open runs.
+async fn cursors(log: &Log) -> Vec<LogCursor> {
+    log.runs.all_open().await.unwrap().into_iter().map(|run| run.cursor).collect()
+}
+
 /// A log with the events 1 to 9 of an open incarnation.
 async fn filled(factory: impl AsyncFnOnce() -> Log) -> Log {
     let log = factory().await;
     let run = incarnation(1);
-    log.ledger.open_incarnation(run, at(0)).await.unwrap();
+    log.runs.open(run, at(0)).await.unwrap();
     let events: Vec<_> = (1..=9).map(|n| logged(1, n.into(), publication(n))).collect();
     log.events.append(&events).await.unwrap();
     log
-}
-
-pub async fn open_incarnations_are_listed_with_their_cursors_until_closed(
-    factory: impl AsyncFnOnce() -> Log,
-) {
-    let ledger = factory().await;
-    let (ledger, _keep) = (ledger.ledger, ledger.keep);
-    assert_eq!(ledger.open_cursors().await.unwrap(), []);
-    for run in 1..=3 {
-        let opened = ledger.open_incarnation(incarnation(run), at(0)).await;
-        opened.unwrap();
-    }
-    ledger.record(&[], cursor(2, 7)).await.unwrap();
-    let mut open = ledger.open_cursors().await.unwrap();
-    open.sort_by_key(|cursor| cursor.incarnation);
-    assert_eq!(open, [cursor(1, 0), cursor(2, 7), cursor(3, 0)]);
-    ledger.close_incarnation(incarnation(1)).await.unwrap();
-    ledger.close_incarnation(incarnation(3)).await.unwrap();
-    assert_eq!(ledger.open_cursors().await.unwrap(), [cursor(2, 7)]);
-    // Opening again neither lists a closed one nor resets a cursor.
-    for run in 1..=2 {
-        let opened = ledger.open_incarnation(incarnation(run), at(1)).await;
-        opened.unwrap();
-    }
-    assert_eq!(ledger.open_cursors().await.unwrap(), [cursor(2, 7)]);
 }
 
 pub async fn a_cursor_never_moves_back(factory: impl AsyncFnOnce() -> Log) {
@@ -82,7 +61,7 @@ pub async fn a_cursor_never_moves_back(factory: impl AsyncFnOnce() -> Log) {
     log.ledger.record(&[], cursor(1, 5)).await.unwrap();
     let late = [relay(&feed, 1, 1, event_id(1))];
     log.ledger.record(&late, cursor(1, 3)).await.unwrap();
-    assert_eq!(log.ledger.open_cursors().await.unwrap(), [cursor(1, 5)]);
+    assert_eq!(cursors(&log).await, [cursor(1, 5)]);
     let after = log.ledger.relayed_after(&feed, &position(0, 0), 9).await;
     assert_eq!(after.unwrap(), [relayed(1, 1, publication(1))]);
 }
@@ -97,7 +76,7 @@ pub async fn records_and_cursor_are_both_written_or_neither(factory: impl AsyncF
     assert_eq!(after.unwrap(), []);
     assert_eq!(log.ledger.last_epoch().await.unwrap(), None);
     log.ledger.record(&relays, cursor(1, 1)).await.unwrap();
-    assert_eq!(log.ledger.open_cursors().await.unwrap(), [cursor(1, 1)]);
+    assert_eq!(cursors(&log).await, [cursor(1, 1)]);
 }
 
 pub async fn relays_are_read_by_epoch_then_offset_after_any_place(
@@ -193,8 +172,8 @@ pub async fn the_last_epoch_is_that_of_any_channel(factory: impl AsyncFnOnce() -
     let last = Some(Epoch::from_number(300));
     assert_eq!(log.ledger.last_epoch().await.unwrap(), last);
     // It is remembered of incarnations that were closed, too.
-    let closed = log.ledger.close_incarnation(incarnation(1)).await;
-    closed.unwrap();
+    let open = log.runs.all_open().await.unwrap();
+    assert!(log.runs.close(incarnation(1), open[0].beat).await.unwrap());
     assert_eq!(log.ledger.last_epoch().await.unwrap(), last);
 }
 

@@ -1,11 +1,13 @@
 //! What adapters of [`Trending`] are held to. A factory's adapter has the weights [`WEIGHTS`].
 
+use std::time::Duration;
+
 use crate::domain::ids::{EventId, PostId};
 use crate::domain::time::Timestamp;
 use crate::domain::trending::{Interaction, Ranked, Tally, Weights, Window};
-use crate::ports::trending::Trending;
+use crate::ports::trending::{Trending, Turn};
 
-use super::{Subject, post_id};
+use super::{Subject, post_id, race};
 
 /// Makes a test of each promise.
 macro_rules! trending_contract {
@@ -24,6 +26,8 @@ macro_rules! trending_contract {
                 each_window_counts_what_it_holds,
                 the_order_of_tallies_does_not_matter,
                 a_clock_that_is_ahead_adds_no_more_than_one_that_is_right,
+                tallies_are_whole_once_declared_so,
+                each_list_is_told_by_one,
             ]
         );
     };
@@ -31,6 +35,44 @@ macro_rules! trending_contract {
 pub(crate) use trending_contract;
 
 type Factory = Subject<dyn Trending>;
+
+pub async fn tallies_are_whole_once_declared_so(factory: impl AsyncFnOnce() -> Factory) {
+    let trending = factory().await;
+    assert!(!trending.port.is_whole().await.unwrap());
+    let recount = trending.port.begin_recount().await.unwrap();
+    assert!(!trending.port.is_whole().await.unwrap());
+    assert!(trending.port.declare_whole(&recount).await.unwrap());
+    assert!(trending.port.is_whole().await.unwrap());
+    // Counting goes on, and what is there may be counted again.
+    trending.port.count(&numbered(1, &[like(1, now())])).await.unwrap();
+    let recount = trending.port.begin_recount().await.unwrap();
+    assert!(trending.port.is_whole().await.unwrap());
+    assert!(trending.port.declare_whole(&recount).await.unwrap());
+}
+
+pub async fn each_list_is_told_by_one(factory: impl AsyncFnOnce() -> Factory) {
+    let trending = factory().await;
+    let (port, long, short) = (trending.port, Duration::from_secs(600), Duration::from_millis(1));
+    let [hour, day] = [Window::ALL[0], Window::ALL[1]];
+    let turns = race(|_| {
+        let port = port.clone();
+        async move { port.turn(hour, "a", long).await.unwrap() }
+    });
+    let turns = turns.await;
+    assert_eq!(turns.iter().filter(|turn| **turn == Turn::Granted).count(), 1, "{turns:?}");
+    // Whoever had the turn may not have made it; but not at once.
+    assert_eq!(port.turn(hour, "a", long).await.unwrap(), Turn::Later);
+    port.note_told(hour, "a").await.unwrap();
+    assert_eq!(port.turn(hour, "a", short).await.unwrap(), Turn::Told);
+    assert_eq!(port.turn(hour, "b", long).await.unwrap(), Turn::Later);
+    assert_eq!(port.turn(day, "a", short).await.unwrap(), Turn::Granted);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while port.turn(day, "b", short).await.unwrap() != Turn::Granted {
+        assert!(tokio::time::Instant::now() < deadline, "the pause does not end");
+    }
+    port.note_told(day, "b").await.unwrap();
+    assert_eq!(port.turn(day, "b", short).await.unwrap(), Turn::Told);
+}
 
 pub(crate) const WEIGHTS: Weights =
     Weights { view: 1.0, like: 3.0, comment: 5.0, share: 4.0, bookmark: 2.0 };

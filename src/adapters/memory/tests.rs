@@ -9,9 +9,11 @@ use super::broker::MemoryBroker;
 use super::manual_clock::ManualClock;
 use super::presence::MemoryPresence;
 use super::rate_limits::MemoryRateLimits;
+use super::session_cache::MemorySessionCache;
 use crate::adapters::contract::broker::BrokerSubject;
 use crate::adapters::contract::model::{ModelLog, bare};
 use crate::adapters::contract::rate_limits::{LimitsSubject, quota, writes_of};
+use crate::adapters::contract::session_cache;
 use crate::adapters::contract::{Subject, absent, at, cursor, event_id, incarnation, logged};
 use crate::domain::channel::ChannelName;
 use crate::domain::event::Event;
@@ -21,10 +23,24 @@ use crate::ports::clock::Clock;
 use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
 use crate::ports::presence::Presence;
 use crate::ports::rate_limits::RateLimits;
+use crate::ports::runs::Runs;
+use crate::ports::session_cache::SessionCache;
 
 const TTL: Duration = Duration::from_secs(60);
 const KEPT: Retention = Retention { size: 3, ttl: TTL };
 const ALL: HistoryQuery = HistoryQuery { since: None, limit: usize::MAX, reverse: false };
+
+mod inspection {
+    use super::*;
+    use crate::adapters::memory::inspect::MemoryInspector;
+    use crate::ports::inspection::Inspect;
+
+    async fn fresh() -> Subject<dyn Inspect> {
+        Subject { port: Arc::new(MemoryInspector), keep: Box::new(()) }
+    }
+
+    crate::adapters::contract::inspection::inspection_contract!(fresh);
+}
 
 mod presence {
     use super::*;
@@ -34,6 +50,30 @@ mod presence {
     }
 
     crate::adapters::contract::presence::presence_contract!(fresh);
+}
+
+mod session_cache_contract {
+    use super::*;
+
+    async fn fresh() -> Subject<dyn SessionCache> {
+        Subject { port: Arc::new(MemorySessionCache::default()), keep: Box::new(()) }
+    }
+
+    session_cache::session_cache_contract!(fresh);
+
+    #[tokio::test]
+    async fn however_many_sessions_there_are_few_are_held_and_the_latest_among_them() {
+        let cache = MemorySessionCache::holding(10);
+        for n in 0..=255 {
+            cache.put(&session_cache::entry(n), TTL).await.unwrap();
+            assert!(cache.entries() <= 20, "{}", cache.entries());
+        }
+        for n in 246..=255 {
+            let entry = session_cache::entry(n);
+            let token = entry.signed_in.session.token;
+            assert_eq!(cache.get(&token).await.unwrap(), Some(entry), "{n}");
+        }
+    }
 }
 
 mod broker {
@@ -145,7 +185,7 @@ fn numbers(page: &HistoryPage) -> Vec<(u64, Option<crate::domain::ids::EventId>)
 /// A log in which the events 1 to `count` were appended, relayed by one run and recorded.
 async fn after_one_run(count: u16) -> (Arc<ModelLog>, Vec<Event>, Epoch) {
     let log = Arc::new(ModelLog::default());
-    log.open_incarnation(incarnation(1), at(0)).await.unwrap();
+    log.open(incarnation(1), at(0)).await.unwrap();
     let events: Vec<_> = (1..=count).map(|n| bare(n, &["feed:all"])).collect();
     let (broker, _clock, _deliveries) = run(&log, 1_000).await;
     let epoch = feed(&broker).await.top.epoch;

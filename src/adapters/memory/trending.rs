@@ -1,17 +1,21 @@
 //! Trending within one node: whole counts by post and bucket, in memory.
 
+mod clear;
+
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rustc_hash::FxHashMap;
+use tokio::time::Instant;
 
 use crate::domain::ids::{EventId, PostId};
 use crate::domain::time::Timestamp;
 use crate::domain::trending::{Interaction, Ranked, Share, Tally, Weights, Window};
 use crate::ports::StoreError;
-use crate::ports::trending::Trending;
+use crate::ports::trending::{Trending, Turn};
 
 /// How many events are remembered: those with the latest ids, so that a look
 /// through the whole log cannot push out what was relayed just before.
@@ -30,6 +34,11 @@ pub struct MemoryTrending {
 }
 
 struct State {
+    is_whole: bool,
+    /// The lists that were last told, by window.
+    told: [String; Window::ALL.len()],
+    /// When somebody's turn last was, by window.
+    turns: [Option<Instant>; Window::ALL.len()],
     remembered: BTreeSet<EventId>,
     windows: [Tallies; Window::ALL.len()],
 }
@@ -59,8 +68,13 @@ struct Standing {
 impl MemoryTrending {
     /// Counts nothing yet; interactions will add what `weights` say.
     pub fn new(weights: Weights) -> Self {
-        let state =
-            State { remembered: BTreeSet::new(), windows: Window::ALL.map(Tallies::of_window) };
+        let state = State {
+            is_whole: false,
+            told: Default::default(),
+            turns: Default::default(),
+            remembered: BTreeSet::new(),
+            windows: Window::ALL.map(Tallies::of_window),
+        };
         Self { weights, state: Mutex::new(state) }
     }
 
@@ -196,6 +210,43 @@ fn highest_first(a: &(f64, PostId), b: &(f64, PostId)) -> Ordering {
 
 #[async_trait]
 impl Trending for MemoryTrending {
+    async fn is_whole(&self) -> Result<bool, StoreError> {
+        Ok(self.state().is_whole)
+    }
+
+    async fn begin_recount(&self) -> Result<String, StoreError> {
+        Ok(String::new())
+    }
+
+    async fn declare_whole(&self, _recount: &str) -> Result<bool, StoreError> {
+        // What this process counted is lost with this process only.
+        self.state().is_whole = true;
+        Ok(true)
+    }
+
+    async fn turn(
+        &self,
+        window: Window,
+        digest: &str,
+        interval: Duration,
+    ) -> Result<Turn, StoreError> {
+        let (now, mut state) = (Instant::now(), self.state());
+        if state.told[window as usize] == digest {
+            return Ok(Turn::Told);
+        }
+        let last = &mut state.turns[window as usize];
+        if last.is_some_and(|last| now.duration_since(last) < interval) {
+            return Ok(Turn::Later);
+        }
+        *last = Some(now);
+        Ok(Turn::Granted)
+    }
+
+    async fn note_told(&self, window: Window, digest: &str) -> Result<(), StoreError> {
+        self.state().told[window as usize] = digest.to_owned();
+        Ok(())
+    }
+
     async fn count(&self, tallies: &[(EventId, Tally)]) -> Result<(), StoreError> {
         let mut state = self.state();
         for (event, tally) in tallies {

@@ -1,6 +1,8 @@
 //! Content: posts here, the other documents in [`marks`](super::marks),
 //! [`comments`](super::comments) and [`inbox`](super::inbox).
 
+mod audit;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

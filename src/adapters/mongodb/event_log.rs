@@ -1,5 +1,7 @@
 //! The event log.
 
+mod audit;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

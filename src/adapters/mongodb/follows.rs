@@ -93,7 +93,8 @@ struct Counts {
     following: i64,
 }
 
-fn id_of(follower: UserId, followee: UserId) -> Document {
+/// The id of a follow.
+pub(super) fn id_of(follower: UserId, followee: UserId) -> Document {
     doc! { "follower": follower.0, "followee": followee.0 }
 }
 

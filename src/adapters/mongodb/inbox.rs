@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::{TryStreamExt, stream};
 use mongodb::bson::{self, DateTime, Document, doc};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ use super::stored::{self, StoredEvent};
 
 /// Where the state of inboxes is kept.
 pub(super) const INBOXES: &str = "inboxes";
+/// How many inboxes are written to at once.
+const AT_ONCE: usize = 8;
 /// How old a post may be that an inbox lists.
 const HORIZON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -155,10 +158,8 @@ impl MongoContent {
                 _ => return Err(failure),
             },
         };
-        for (_, news) in documents.iter().enumerate().filter(|(place, _)| !known.contains(place)) {
-            self.count_news(news).await?;
-        }
-        Ok(())
+        let news = documents.iter().enumerate().filter(|(place, _)| !known.contains(place));
+        self.count_news(&news.map(|(_, news)| news).collect::<Vec<_>>()).await
     }
 
     async fn read_through_of(&self, users: &[i64]) -> Result<HashMap<i64, DateTime>, Failure> {
@@ -170,19 +171,39 @@ impl MongoContent {
         Ok(found.filter_map(|one| Some((one.user, one.read_through?))).collect())
     }
 
-    /// Raises the version for a notification that is new. If the user read everything up to a later moment
-    /// meanwhile, it may not have been among it, and is put behind that moment as well.
-    async fn count_news(&self, news: &NotificationDocument) -> Result<(), Failure> {
-        self.upsert(INBOXES, news.user_id, doc! { "$inc": { "version": 1_i64 } }).await?;
-        let through = self.read_through_of(&[news.user_id]).await?.remove(&news.user_id);
-        if through.is_none_or(|through| through < news.created_at) {
-            return Ok(());
+    /// Raises the versions for notifications that are new, of all recipients at once: the relay waits for this. If a user
+    /// read everything up to a later moment meanwhile, one may not have been among it, and is put behind that moment.
+    async fn count_news(&self, news: &[&NotificationDocument]) -> Result<(), Failure> {
+        let mut counts = HashMap::<i64, i64>::new();
+        for one in news {
+            *counts.entry(one.user_id).or_default() += 1;
         }
+        let raised = counts.iter().map(|(user, count)| self.raise_version(*user, *count));
+        at_once(raised).await?;
+        let users: Vec<_> = counts.into_keys().collect();
+        let through = self.read_through_of(&users).await?;
+        let late = news.iter().filter_map(|one| {
+            let through =
+                through.get(&one.user_id).filter(|through| **through >= one.created_at)?;
+            Some(self.put_behind(one, *through))
+        });
+        at_once(late).await
+    }
+
+    async fn raise_version(&self, user: i64, count: i64) -> Result<(), Failure> {
+        self.upsert(INBOXES, user, doc! { "$inc": { "version": count } }).await
+    }
+
+    async fn put_behind(
+        &self,
+        news: &NotificationDocument,
+        through: DateTime,
+    ) -> Result<(), Failure> {
         let notifications = self.collection::<Document>(NOTIFICATIONS);
         let id = doc! { "user": news.user_id, "event": news.event_id };
-        let later = doc! { "$set": { "createdAt": just_after(through) } };
+        let later = doc! { "$set": { "createdAt": just_after(Some(through)) } };
         self.db.bounded(notifications.update_one(doc! { "_id": id }, later)).await?;
-        self.upsert(INBOXES, news.user_id, doc! { "$inc": { "version": 1_i64 } }).await
+        self.raise_version(news.user_id, 1).await
     }
 
     async fn last_turn(&self, user: UserId) -> Result<Option<Event>, Failure> {
@@ -293,6 +314,13 @@ impl MongoContent {
         self.db.bounded(profiles.update_one(doc! { "_id": user.0 }, change)).await?;
         self.upsert(INBOXES, user.0, doc! { "$inc": { "version": 1_i64 } }).await
     }
+}
+
+/// Does all of it, a few at a time, so that a batch does not take every connection.
+async fn at_once(
+    operations: impl Iterator<Item = impl Future<Output = Result<(), Failure>>>,
+) -> Result<(), Failure> {
+    stream::iter(operations.map(Ok)).try_for_each_concurrent(AT_ONCE, |operation| operation).await
 }
 
 #[async_trait]

@@ -61,7 +61,7 @@ struct MarkedId {
 
 /// A mark on a post: its collection, and its id, which tells marks of one user apart where there are
 /// several. Ids of one post stand together in the index.
-fn place(user: UserId, mark: &Mark) -> Option<(&'static str, Document)> {
+pub(super) fn place(user: UserId, mark: &Mark) -> Option<(&'static str, Document)> {
     let id = |post: &PostId| doc! { "post": stored::object_id(post), "user": user.0 };
     let with = |post: &PostId, name: &str, slot: Bson| {
         let mut id = id(post);
@@ -81,11 +81,16 @@ fn place(user: UserId, mark: &Mark) -> Option<(&'static str, Document)> {
 
 /// What all marks of a post have between them in the index of the ids.
 pub(super) fn marks_of(post: PostId) -> Document {
-    let post = stored::object_id(post);
+    marks_between(post, post)
+}
+
+/// The same for a post, another one with a greater id, and all in between.
+pub(super) fn marks_between(first: PostId, last: PostId) -> Document {
+    let (first, last) = (stored::object_id(first), stored::object_id(last));
     doc! {
         "_id": {
-            "$gte": { "post": post, "user": i64::MIN },
-            "$lt": { "post": post, "user": Bson::MaxKey },
+            "$gte": { "post": first, "user": i64::MIN },
+            "$lt": { "post": last, "user": Bson::MaxKey },
         },
         "on": true,
     }

@@ -64,14 +64,6 @@ struct PositionDocument {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct CursorDocument {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    relay_seq: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct LastEpoch {
     last_epoch: String,
 }
@@ -107,45 +99,6 @@ impl MongoRelayLedger {
 
     fn incarnations<T: Send + Sync>(&self) -> Collection<T> {
         self.db.collection(INCARNATIONS, Durability::Majority)
-    }
-
-    async fn open(&self, incarnation: Incarnation, now: Timestamp) -> Result<(), Failure> {
-        let first = doc! { "openedAt": stored::date(now), "relaySeq": 0_i64, "closed": false };
-        let incarnations = self.incarnations::<Document>();
-        let opened = self
-            .db
-            .bounded(
-                incarnations
-                    .update_one(
-                        doc! { "_id": stored::uuid(incarnation.0) },
-                        doc! { "$setOnInsert": first },
-                    )
-                    .upsert(true),
-            )
-            .await;
-        match opened {
-            Err(failure) if !failure.is_duplicate() => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
-    async fn close(&self, incarnation: Incarnation) -> Result<(), Failure> {
-        let incarnations = self.incarnations::<Document>();
-        let id = doc! { "_id": stored::uuid(incarnation.0) };
-        let closed = doc! { "$set": { "closed": true } };
-        self.db.bounded(incarnations.update_one(id, closed)).await?;
-        Ok(())
-    }
-
-    async fn cursors(&self) -> Result<Vec<LogCursor>, Failure> {
-        let incarnations = self.incarnations::<CursorDocument>();
-        let open = incarnations.find(doc! { "closed": false }).sort(doc! { "_id": 1 });
-        let found = self.db.all(open).await?.into_iter();
-        let cursor = |one: CursorDocument| LogCursor {
-            incarnation: Incarnation(stored::read_uuid(one.id)),
-            seq: stored::count(one.relay_seq),
-        };
-        Ok(found.map(cursor).collect())
     }
 
     /// Moves fields of an incarnation that only grow.
@@ -298,9 +251,10 @@ impl MongoRelayLedger {
                 .return_document(ReturnDocument::After);
             self.db.bounded(one_more).await
         };
-        // Of two that make the first document at once, one is refused and finds it then.
+        // Of two that make the first document at once, one is refused, or told of none, and finds it then.
         let counted = match count().await {
             Err(failure) if failure.is_duplicate() => count().await?,
+            Ok(None) => count().await?,
             counted => counted?,
         };
         let count = counted.ok_or_else(|| Failure::unreadable("no run was counted"))?.count;
@@ -329,22 +283,6 @@ fn epoch(text: &str) -> Result<Epoch, Failure> {
 
 #[async_trait]
 impl RelayLedger for MongoRelayLedger {
-    async fn open_incarnation(
-        &self,
-        incarnation: Incarnation,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.open(incarnation, now).await.map_err(|e| self.db.failed(e))
-    }
-
-    async fn open_cursors(&self) -> Result<Vec<LogCursor>, StoreError> {
-        self.cursors().await.map_err(|e| self.db.failed(e))
-    }
-
-    async fn close_incarnation(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        self.close(incarnation).await.map_err(|e| self.db.failed(e))
-    }
-
     async fn record(&self, relays: &[RelayRecord], cursor: LogCursor) -> Result<(), StoreError> {
         self.write(relays, cursor).await.map_err(|e| self.db.failed(e))
     }

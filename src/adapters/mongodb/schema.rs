@@ -7,6 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error, ErrorKind};
 
 use crate::ports::StoreError;
+use crate::ports::inspection::SchemaState;
 
 use super::store::{Failure, Mongo};
 
@@ -53,9 +54,14 @@ impl MongoSchema {
         self.make(db).await.map_err(|failure| db.failed(failure))
     }
 
-    /// An error that names the first index that is missing.
+    /// An error that names what is missing.
     pub async fn verify(self, db: &Mongo) -> Result<(), StoreError> {
-        self.compare(db).await.map_err(|failure| db.failed(failure))
+        match self.state(db).await {
+            Ok(SchemaState::Current) => Ok(()),
+            Ok(state) => Err(db
+                .unavailable(format_args!("it does not have the schema of this version: {state}"))),
+            Err(failure) => Err(db.failed(failure)),
+        }
     }
 
     async fn make(self, db: &Mongo) -> Result<(), Failure> {
@@ -72,26 +78,45 @@ impl MongoSchema {
         Ok(())
     }
 
-    async fn compare(self, db: &Mongo) -> Result<(), Failure> {
+    /// Compares by name what there is with what should be. Nothing in a database tells of a later version.
+    pub(super) async fn state(self, db: &Mongo) -> Result<SchemaState, Failure> {
+        let mut missing = Vec::new();
         for (name, plan) in &self.collections()? {
             let plan = plan.as_document().ok_or_else(|| Failure::unreadable(name))?;
-            let collection = db.database().collection::<Document>(name);
-            let there = match db.bounded(collection.list_index_names()).await {
-                Err(Failure::Driver(error)) if code(&error) == Some(NAMESPACE_NOT_FOUND) => {
-                    Vec::new()
-                }
-                there => there?,
+            let Some(there) = index_names(db, name).await? else {
+                missing.push(format!("the collection {name}"));
+                continue;
             };
             let wanted =
                 indexes(plan).filter_map(|index| index.get_str("name").map(str::to_owned).ok());
-            for index in wanted.chain(["_id_".to_owned()]) {
-                if !there.contains(&index) {
-                    let missing = format!("{name} has no index {index}; it was not migrated");
-                    return Err(Failure::Unreadable(missing));
-                }
+            let wanted = wanted.filter(|index| !there.contains(index));
+            missing.extend(wanted.map(|index| format!("the index {index} of {name}")));
+        }
+        Ok(if missing.is_empty() { SchemaState::Current } else { SchemaState::Pending(missing) })
+    }
+
+    /// Whether the indexes for a search of texts are there, which not every server makes.
+    pub(super) async fn has_text_indexes(self, db: &Mongo) -> Result<bool, Failure> {
+        for (name, plan) in &self.collections()? {
+            let text = plan.as_document().and_then(|plan| plan.get_document("text").ok());
+            let Some(index) = text.and_then(|text| text.get_str("name").ok()) else { continue };
+            let there = index_names(db, name).await?.unwrap_or_default();
+            if !there.iter().any(|it| it == index) {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// The indexes of a collection; `None` if there is no such collection.
+async fn index_names(db: &Mongo, collection: &str) -> Result<Option<Vec<String>>, Failure> {
+    let collection = db.database().collection::<Document>(collection);
+    match db.bounded(collection.list_index_names()).await {
+        Err(Failure::Driver(error)) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(None),
+        // Some servers say of a collection that is not there that it has no indexes; one that is there has one.
+        Ok(names) if names.is_empty() => Ok(None),
+        names => names.map(Some),
     }
 }
 

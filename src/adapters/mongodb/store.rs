@@ -13,6 +13,7 @@ use mongodb::options::{
 use mongodb::{Client, Collection, Database};
 use serde::de::DeserializeOwned;
 
+use crate::adapters::pooled::NOT_A_URL;
 use crate::ports::StoreError;
 use crate::settings;
 
@@ -142,8 +143,13 @@ impl Mongo {
         store: &'static str,
         options: MongoOptions,
     ) -> Result<Arc<Self>, StoreError> {
-        let unavailable =
-            |cause: Error| StoreError::Unavailable { store, cause: cause.to_string() };
+        let unavailable = |cause: Error| {
+            let cause = match &*cause.kind {
+                ErrorKind::InvalidArgument { .. } => NOT_A_URL.to_owned(),
+                _ => cause.to_string(),
+            };
+            StoreError::Unavailable { store, cause }
+        };
         let mut client = ClientOptions::parse(url).await.map_err(unavailable)?;
         client.app_name.get_or_insert_with(|| "carillon".to_owned());
         client.max_pool_size = Some(options.max_pool_size);
@@ -235,6 +241,11 @@ impl Mongo {
         T: DeserializeOwned + Send + Sync + Unpin,
     {
         self.bounded(async { query.await?.try_collect().await }).await
+    }
+
+    /// An error that says why the store cannot be used.
+    pub(super) fn unavailable(&self, cause: impl std::fmt::Display) -> StoreError {
+        StoreError::Unavailable { store: self.store, cause: cause.to_string() }
     }
 
     /// What callers hear of an operation that was not done.

@@ -75,12 +75,15 @@ async fn log() -> Log {
     Log {
         events: Arc::new(MongoEventLog::new(scratch.db.clone())),
         ledger: Arc::new(MongoRelayLedger::new(scratch.db.clone())),
+        runs: Arc::new(MongoRuns::new(scratch.db.clone())),
         keys: Arc::new(MongoIdempotencyKeys::new(scratch.db.clone())),
         keep: Box::new(scratch),
     }
 }
 
+mod audit;
 mod community;
+mod inspect;
 mod plans;
 mod schema;
 
@@ -90,6 +93,10 @@ mod event_log {
 
 mod relay_ledger {
     crate::adapters::contract::relay_ledger::relay_ledger_contract!(super::log);
+}
+
+mod runs {
+    crate::adapters::contract::runs::runs_contract!(super::log);
 }
 
 mod idempotency {

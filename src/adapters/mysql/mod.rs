@@ -4,10 +4,12 @@
 //! with each commit (`innodb_flush_log_at_trx_commit = 1`, which is the default of both).
 
 pub mod accounts;
+pub mod inspect;
 pub mod server;
 mod stored;
 
 pub use accounts::MysqlAccounts;
+pub use inspect::MysqlInspector;
 pub use server::MysqlServer;
 
 #[cfg(test)]

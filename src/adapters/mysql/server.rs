@@ -8,11 +8,13 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{ConnectOptions, Connection, Error, Executor, MySql};
 use tokio::time::timeout;
 
-use crate::adapters::pooled::{Pooled, ServerError, is_migrated, pool_options};
+use crate::adapters::migrations;
+use crate::adapters::pooled::{Pooled, ServerError, no_answer, pool_options};
+use crate::ports::inspection::SchemaState;
 use crate::settings;
 
 /// The store as operators know it.
-const STORE: &str = "accounts";
+pub(super) const STORE: &str = "accounts";
 
 /// What every connection is set to, whatever the server's own defaults are.
 ///
@@ -53,19 +55,15 @@ impl MysqlServer {
         settings: &settings::Pool,
         migrate: bool,
     ) -> Result<Arc<Self>, ServerError> {
-        let connect = |cause| ServerError::Connect { store: STORE, cause };
-        let options = MySqlConnectOptions::from_str(url)
-            .map_err(|e| ServerError::Url { store: STORE, cause: e.to_string() })?
-            .disable_statement_logging();
-        let late = |_| connect(Error::PoolTimedOut);
-        let connection = timeout(settings.acquire_timeout, options.connect());
-        let mut connection = connection.await.map_err(late)?.map_err(connect)?;
-        prepare(&mut connection).await.map_err(connect)?;
+        let options = options(url)?;
+        let mut connection = connect(&options, settings).await?;
         if migrate {
-            let failed = |cause| ServerError::Migrate { store: STORE, cause: Box::new(cause) };
-            run_migrations(&mut connection).await.map_err(failed)?;
-        } else if !is_migrated(&mut connection, &migrator()).await {
-            return Err(ServerError::Mismatch { store: STORE });
+            run_migrations(&mut connection).await.map_err(not_migrated)?;
+        } else {
+            match schema_state(&mut connection).await.map_err(not_migrated)? {
+                SchemaState::Current => {}
+                state => return Err(ServerError::Mismatch { store: STORE, state }),
+            }
         }
         // It was not needed after this; whether the server hears of its end does not matter.
         connection.close().await.ok();
@@ -77,6 +75,40 @@ impl MysqlServer {
     }
 }
 
+/// How the server is reached.
+pub(super) fn options(url: &str) -> Result<MySqlConnectOptions, ServerError> {
+    let options = MySqlConnectOptions::from_str(url)
+        .map_err(|e| ServerError::Url { store: STORE, cause: e.to_string() })?;
+    Ok(options.disable_statement_logging())
+}
+
+/// A connection like those of the pool.
+pub(super) async fn connect(
+    options: &MySqlConnectOptions,
+    settings: &settings::Pool,
+) -> Result<MySqlConnection, ServerError> {
+    let failed = |cause| ServerError::Connect { store: STORE, cause };
+    let connection = async {
+        let mut connection = options.connect().await?;
+        prepare(&mut connection).await?;
+        Ok(connection)
+    };
+    let late = |_| failed(no_answer(settings.acquire_timeout));
+    timeout(settings.acquire_timeout, connection).await.map_err(late)?.map_err(failed)
+}
+
+/// What became of the schema.
+pub(super) async fn schema_state(
+    connection: &mut MySqlConnection,
+) -> Result<SchemaState, MigrateError> {
+    migrations::state(connection, &migrator()).await
+}
+
+/// What is said of migrations that failed.
+pub(super) fn not_migrated(cause: MigrateError) -> ServerError {
+    ServerError::Migrate { store: STORE, cause: Box::new(cause) }
+}
+
 async fn prepare(connection: &mut MySqlConnection) -> Result<(), Error> {
     for statement in SESSION {
         connection.execute(statement).await?;
@@ -84,13 +116,16 @@ async fn prepare(connection: &mut MySqlConnection) -> Result<(), Error> {
     Ok(())
 }
 
-async fn run_migrations(connection: &mut MySqlConnection) -> Result<(), MigrateError> {
+/// Brings the schema up to date, one caller after the other, and returns what was missing.
+pub(super) async fn run_migrations(
+    connection: &mut MySqlConnection,
+) -> Result<Vec<String>, MigrateError> {
     let locked: Option<i64> = sqlx::query_scalar(LOCK).fetch_one(&mut *connection).await?;
     if locked != Some(1) {
         return Err(Error::Protocol("another node is still migrating".to_owned()).into());
     }
     // The lock ends with the connection, if not here.
-    migrator().run_direct(None, connection, false).await?;
+    let missing = migrations::bring_up_to_date(&mut *connection, &migrator()).await?;
     connection.execute(UNLOCK).await?;
-    Ok(())
+    Ok(missing)
 }

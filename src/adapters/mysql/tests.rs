@@ -14,6 +14,7 @@ use crate::ports::accounts::Accounts;
 
 use super::*;
 
+mod inspect;
 mod numbers;
 mod outages;
 mod promises;

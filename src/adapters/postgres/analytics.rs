@@ -1,5 +1,9 @@
 //! The projection.
 
+mod aggregates;
+mod audit;
+mod rows;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -16,6 +20,7 @@ use crate::ports::StoreError;
 use crate::ports::analytics::Analytics;
 use crate::ports::clock::Clock;
 use crate::ports::event_log::LogCursor;
+use crate::ports::failpoint::Failpoints;
 
 use super::partitions::{self, Partitions};
 use super::server::PostgresServer;
@@ -119,14 +124,21 @@ pub struct PostgresAnalytics {
     server: Arc<PostgresServer>,
     clock: Arc<dyn Clock>,
     partitions: Partitions,
+    failpoints: Failpoints,
 }
 
 impl PostgresAnalytics {
     /// A projection on that server, with partitions for this month and the next ones.
     pub async fn start(server: Arc<PostgresServer>, clock: Arc<dyn Clock>) -> Self {
-        let analytics = Self { server, clock, partitions: Partitions::default() };
+        let (partitions, failpoints) = (Partitions::default(), Failpoints::default());
+        let analytics = Self { server, clock, partitions, failpoints };
         analytics.add_partitions(&[]).await;
         analytics
+    }
+
+    /// Stops where tests stop.
+    pub fn stopping_at(self, failpoints: Failpoints) -> Self {
+        Self { failpoints, ..self }
     }
 
     /// Sees to it that there are partitions for the months ahead and those of the batch. Where one cannot be made,
@@ -151,11 +163,13 @@ async fn write(
     batch: &[LoggedEvent],
     cursor: LogCursor,
     documents: Documents,
+    failpoints: &Failpoints,
 ) -> Result<(), Error> {
     let mut tx = connection.begin().await?;
     let new = insert(&mut tx, batch, documents).await?;
     add(&mut tx, Additions::of(batch, new)).await?;
     advance(&mut tx, cursor).await?;
+    failpoints.reach("projection.uncommitted").await;
     tx.commit().await
 }
 
@@ -301,12 +315,12 @@ impl Analytics for PostgresAnalytics {
     async fn project(&self, batch: &[LoggedEvent], cursor: LogCursor) -> Result<(), StoreError> {
         self.add_partitions(batch).await;
         let server = &self.server.pooled;
-        let written = on_lease!(server, lease => write(&mut lease, batch, cursor, Documents::Json));
+        let written = on_lease!(server, lease => write(&mut lease, batch, cursor, Documents::Json, &self.failpoints));
         match written {
             // Something in it is not to PostgreSQL's liking, perhaps no more than a document.
             Err(StoreError::Corrupt { .. }) => {
                 let documents = Documents::JsonOrText;
-                on_lease!(server, lease => write(&mut lease, batch, cursor, documents))
+                on_lease!(server, lease => write(&mut lease, batch, cursor, documents, &self.failpoints))
             }
             written => written,
         }

@@ -4,11 +4,13 @@
 //! what a crash of the server loses is projected again.
 
 pub mod analytics;
+pub mod inspect;
 mod partitions;
 pub mod server;
 mod stored;
 
 pub use analytics::PostgresAnalytics;
+pub use inspect::PostgresInspector;
 pub use server::PostgresServer;
 
 #[cfg(test)]

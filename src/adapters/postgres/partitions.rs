@@ -40,6 +40,15 @@ impl Month {
     }
 }
 
+/// The names of the partitions of the month of `now` and of the next one.
+pub(super) fn names_of_two_months(now: Timestamp) -> Vec<String> {
+    let months = Month::of(now).into_iter().flat_map(|present| [present, Month(present.0 + 1)]);
+    let name = |month: Month| {
+        format!("interactions_{}_{:02}", month.0.div_euclid(12), month.0.rem_euclid(12) + 1)
+    };
+    months.map(name).collect()
+}
+
 /// Which partitions are known to be there.
 #[derive(Default)]
 pub(super) struct Partitions {

@@ -3,16 +3,18 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection, Error, Executor, Postgres};
+use sqlx::{ConnectOptions, Connection, Executor, Postgres};
 use tokio::time::timeout;
 
-use crate::adapters::pooled::{Pooled, ServerError, is_migrated, pool_options};
+use crate::adapters::migrations;
+use crate::adapters::pooled::{Pooled, ServerError, no_answer, pool_options};
+use crate::ports::inspection::SchemaState;
 use crate::settings;
 
 /// The store as operators know it.
-const STORE: &str = "analytics";
+pub(super) const STORE: &str = "analytics";
 
 /// How long a transaction of a node that stands still holds what it locked.
 const IDLE_IN_TRANSACTION: &str = "60s";
@@ -36,19 +38,15 @@ impl PostgresServer {
         settings: &settings::Pool,
         migrate: bool,
     ) -> Result<Arc<Self>, ServerError> {
-        let connect = |cause| ServerError::Connect { store: STORE, cause };
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|e| ServerError::Url { store: STORE, cause: e.to_string() })?
-            .application_name("carillon")
-            .disable_statement_logging();
-        let late = |_| connect(Error::PoolTimedOut);
-        let connection = timeout(settings.acquire_timeout, options.connect());
-        let mut connection = connection.await.map_err(late)?.map_err(connect)?;
+        let options = options(url)?;
+        let mut connection = connect(&options, settings).await?;
         if migrate {
-            let failed = |cause| ServerError::Migrate { store: STORE, cause: Box::new(cause) };
-            run_migrations(&mut connection).await.map_err(failed)?;
-        } else if !is_migrated(&mut connection, &migrator()).await {
-            return Err(ServerError::Mismatch { store: STORE });
+            run_migrations(&mut connection).await.map_err(not_migrated)?;
+        } else {
+            match schema_state(&mut connection).await.map_err(not_migrated)? {
+                SchemaState::Current => {}
+                state => return Err(ServerError::Mismatch { store: STORE, state }),
+            }
         }
         // It was not needed after this; whether the server hears of its end does not matter.
         connection.close().await.ok();
@@ -64,8 +62,44 @@ impl PostgresServer {
     }
 }
 
-async fn run_migrations(connection: &mut PgConnection) -> Result<(), MigrateError> {
+/// How the server is reached.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, ServerError> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|e| ServerError::Url { store: STORE, cause: e.to_string() })?;
+    Ok(options.application_name("carillon").disable_statement_logging())
+}
+
+/// A connection to it.
+pub(super) async fn connect(
+    options: &PgConnectOptions,
+    settings: &settings::Pool,
+) -> Result<PgConnection, ServerError> {
+    let failed = |cause| ServerError::Connect { store: STORE, cause };
+    let late = |_| failed(no_answer(settings.acquire_timeout));
+    timeout(settings.acquire_timeout, options.connect()).await.map_err(late)?.map_err(failed)
+}
+
+/// What became of the schema.
+pub(super) async fn schema_state(
+    connection: &mut PgConnection,
+) -> Result<SchemaState, MigrateError> {
+    migrations::state(connection, &migrator()).await
+}
+
+/// What is said of migrations that failed.
+pub(super) fn not_migrated(cause: MigrateError) -> ServerError {
+    ServerError::Migrate { store: STORE, cause: Box::new(cause) }
+}
+
+/// Brings the schema up to date, one caller after the other, and returns what was missing.
+pub(super) async fn run_migrations(
+    connection: &mut PgConnection,
+) -> Result<Vec<String>, MigrateError> {
     // Notices say that there is something already, which is no news to the second of two nodes.
     connection.execute("SET client_min_messages = warning").await?;
-    migrator().run_direct(None, connection, false).await
+    // Held by this session until it ends: the migrator takes it a second time, and gives that back.
+    connection.lock().await?;
+    let missing = migrations::bring_up_to_date(&mut *connection, &migrator()).await?;
+    connection.unlock().await?;
+    Ok(missing)
 }

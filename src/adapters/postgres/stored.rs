@@ -15,6 +15,12 @@ pub(super) fn datetime(time: Timestamp) -> Result<OffsetDateTime, Error> {
     OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|e| Error::Encode(e.into()))
 }
 
+/// Reads a point in time back; what is finer than a millisecond was not written by a node.
+pub(super) fn timestamp(time: OffsetDateTime) -> Timestamp {
+    let millis = time.unix_timestamp_nanos().div_euclid(NANOS_PER_MILLI);
+    Timestamp::from_millis(millis.try_into().unwrap_or(i64::MAX))
+}
+
 /// PostgreSQL's integers end at 2^63 - 1. No count of ours comes near.
 pub(super) fn integer(number: u64) -> i64 {
     number.try_into().unwrap_or(i64::MAX)

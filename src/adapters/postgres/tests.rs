@@ -14,8 +14,10 @@ use crate::ports::analytics::Analytics;
 
 use super::*;
 
+mod audit;
 mod dimensions;
 mod insights;
+mod inspect;
 mod outages;
 mod partitions;
 mod races;

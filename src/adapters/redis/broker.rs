@@ -1,8 +1,13 @@
 //! The broker on Redis. This file and those below it use `fred`, which subscribes and runs the relay
 //! scripts; all other adapters of Redis use `redis`.
 
+mod answers;
 mod epochs;
+mod lineages;
+mod lingering;
 mod link;
+mod probes;
+mod round_trip;
 mod scripts;
 mod session;
 mod subscriber;
@@ -15,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fred::interfaces::EventInterface;
 use fred::types::Value;
 use futures_util::future::try_join_all;
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -31,10 +37,14 @@ use crate::ports::present::PresentReader;
 
 use super::keys::Keys;
 use super::options::RedisOptions;
+use answers::Placed;
 use epochs::Epochs;
+use lineages::Lineages;
 use link::{Ask, Link};
 use scripts::Scripts;
 use subscriber::Subscriber;
+
+pub(super) use round_trip::round_trip;
 
 /// How many entries one script publishes; more of a channel wait for the next round.
 const ENTRIES_MAX: usize = 128;
@@ -57,6 +67,7 @@ pub struct RedisBroker {
     keys: Keys,
     subscriber: Subscriber,
     epochs: Epochs,
+    lineages: Lineages,
     ledger: Arc<dyn RelayLedger>,
     present: PresentReader,
     clock: Arc<dyn Clock>,
@@ -100,13 +111,16 @@ impl RedisBroker {
         let name: String = entropy.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
         let keys = Keys::new(&options.prefix);
         let link = Link::connect(options, 1).await?;
-        let subscriber = Subscriber::start(options, keys.clone(), &name, sink, lapses).await?;
+        let changes = link.client.cluster_change_rx();
+        let subscriber =
+            Subscriber::start(options, keys.clone(), &name, changes, sink, lapses).await?;
         Ok(Self {
             link,
             scripts: Scripts::new(),
             keys,
             subscriber,
             epochs: Epochs::new(Arc::clone(&ledger)),
+            lineages: Lineages::new(options.is_cluster()),
             ledger,
             present,
             clock,
@@ -131,7 +145,8 @@ impl RedisBroker {
             if groups.is_empty() {
                 return Ok(());
             }
-            let asks = groups.iter().map(|group| self.publication(batch, group));
+            let left = self.lineages.left().await;
+            let asks = groups.iter().map(|group| self.publication(batch, group, &left));
             let asks = asks.collect::<Result<Vec<_>, _>>()?;
             let answers = self.link.ask_all(&asks).await?;
             drop(asks);
@@ -139,7 +154,13 @@ impl RedisBroker {
             for (group, answer) in groups.into_iter().zip(answers) {
                 match answer {
                     Value::Null => cold.push(group),
-                    answer => fill_in(positions, &group, answer)?,
+                    answer => {
+                        let mut placed = Placed::read(answer)?;
+                        self.lineages.hear(&placed.history, &self.epochs).await?;
+                        for place in group.places {
+                            positions[place] = Some(placed.next()?);
+                        }
+                    }
                 }
             }
             try_join_all(cold.iter().map(|group| self.warm(&group.channel, group.retention)))
@@ -149,8 +170,13 @@ impl RedisBroker {
         Err(never_warm())
     }
 
-    fn publication(&self, batch: &[Outgoing], group: &Group) -> Result<Ask<'_>, StoreError> {
-        let mut arguments = self.frame(group.retention);
+    fn publication(
+        &self,
+        batch: &[Outgoing],
+        group: &Group,
+        left: &str,
+    ) -> Result<Ask<'_>, StoreError> {
+        let mut arguments = self.frame(group.retention, left);
         arguments.push(self.link.verb.into());
         arguments.push(self.keys.audience(&group.channel).into());
         for place in &group.places {
@@ -160,11 +186,12 @@ impl RedisBroker {
         Ok(Ask::Run(&self.scripts.publish, self.keys_of(&group.channel), arguments))
     }
 
-    /// The arguments that scripts begin with: now, ttl, size, and how long meta is kept.
-    fn frame(&self, retention: Retention) -> Vec<Value> {
+    /// The arguments that scripts begin with: now, ttl, size, how long meta is kept, and histories that were left.
+    fn frame(&self, retention: Retention, left: &str) -> Vec<Value> {
         let (ttl, meta_ttl) = lifetimes(retention);
         let size = i64::try_from(retention.size).unwrap_or(i64::MAX);
-        vec![self.clock.now().as_millis().into(), ttl.into(), size.into(), meta_ttl.into()]
+        let now = self.clock.now().as_millis();
+        vec![now.into(), ttl.into(), size.into(), meta_ttl.into(), left.into()]
     }
 
     /// Makes sure that the channel has an epoch.
@@ -184,7 +211,8 @@ impl RedisBroker {
     ) -> Result<Option<(String, Epoch)>, StoreError> {
         let count = self.witnesses.fetch_add(1, Ordering::Relaxed);
         let witness = format!("{}-{count}", self.name);
-        let arguments = vec![witness.as_str().into(), millis(WITNESS_TTL).into()];
+        let left = self.lineages.left().await;
+        let arguments = vec![witness.as_str().into(), millis(WITNESS_TTL).into(), (&*left).into()];
         let ask = Ask::Run(&self.scripts.witness, self.keys_of(channel), arguments);
         if self.link.ask(ask).await? == Value::Integer(1) {
             return Ok(None);
@@ -204,8 +232,10 @@ impl RedisBroker {
         let past = self.ledger.latest_relayed(channel, not_before, retention.size).await?;
         let bodies = self.present.bodies(channel, &past).await?;
         let (ttl, meta_ttl) = lifetimes(retention);
+        let left = self.lineages.left().await;
         let mut arguments: Vec<Value> =
             vec![witness.into(), epoch.as_str().into(), ttl.into(), meta_ttl.into()];
+        arguments.push((&*left).into());
         for (relayed, body) in past.iter().zip(bodies) {
             arguments.push(wire::event_text(Some(relayed.event.id)).into());
             arguments.push(wire::body_text(&body)?.into());
@@ -254,14 +284,18 @@ impl Broker for RedisBroker {
         let (first, last, is_empty) = range(query);
         let limit = if is_empty { 0 } else { query.limit.min(retention.size) };
         for _ in 0..ATTEMPTS {
-            let mut arguments = self.frame(retention);
+            let mut arguments = self.frame(retention, &self.lineages.left().await);
             arguments.push(if query.reverse { "1" } else { "0" }.into());
             arguments.extend([first.as_str().into(), last.as_str().into()]);
             arguments.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
             let ask = Ask::Run(&self.scripts.history, self.keys_of(channel), arguments);
             match self.link.ask(ask).await? {
                 Value::Null => self.warm(channel, retention).await?,
-                answer => return page(answer),
+                answer => {
+                    let (page, history) = answers::page(answer)?;
+                    self.lineages.hear(&history, &self.epochs).await?;
+                    return Ok(page);
+                }
             }
         }
         Err(never_warm())
@@ -313,56 +347,6 @@ fn range(query: &HistoryQuery) -> (String, String, bool) {
     }
 }
 
-/// Writes down where the publications of a group are.
-fn fill_in(
-    positions: &mut [Option<StreamPosition>],
-    group: &Group,
-    answer: Value,
-) -> Result<(), StoreError> {
-    let mut parts = answer.into_array().into_iter();
-    let epoch = epoch(parts.next())?;
-    for place in &group.places {
-        let offset = number(parts.next())?;
-        positions[*place] = Some(StreamPosition { epoch: epoch.clone(), offset });
-    }
-    Ok(())
-}
-
-/// Reads a page.
-fn page(answer: Value) -> Result<HistoryPage, StoreError> {
-    let mut parts = answer.into_array().into_iter();
-    let top = StreamPosition { epoch: epoch(parts.next())?, offset: number(parts.next())? };
-    let (seeded_through, oldest) = (number(parts.next())?, number(parts.next())?);
-    let mut publications = Vec::new();
-    for entry in parts.next().map(Value::into_array).unwrap_or_default() {
-        let mut entry = entry.into_array().into_iter();
-        let id = text(entry.next())?;
-        let fields = entry.next().map(Value::into_array).unwrap_or_default();
-        let [_, event, _, body] = fields.as_slice() else {
-            return Err(corrupt(format_args!("the entry {id} has other fields")));
-        };
-        let (event, body) = (event.as_str(), body.as_str());
-        let (Some(event), Some(body)) = (event, body) else {
-            return Err(corrupt(format_args!("the entry {id} is no text")));
-        };
-        publications.push(wire::publication(&id, &event, &body)?);
-    }
-    Ok(HistoryPage { top, seeded_through, oldest, publications })
-}
-
-fn text(value: Option<Value>) -> Result<String, StoreError> {
-    value.and_then(Value::into_string).ok_or_else(|| corrupt("a text is missing"))
-}
-
-fn number(value: Option<Value>) -> Result<u64, StoreError> {
-    text(value)?.parse().map_err(corrupt)
-}
-
-fn epoch(value: Option<Value>) -> Result<Epoch, StoreError> {
-    let text = text(value)?;
-    Epoch::parse(&text).ok_or_else(|| corrupt(format_args!("{text:?} is no epoch")))
-}
-
 /// How many milliseconds a stream is kept, and its meta.
 fn lifetimes(retention: Retention) -> (i64, i64) {
     let ttl = millis(retention.ttl);
@@ -373,7 +357,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn unavailable(cause: impl Display) -> StoreError {
+pub(super) fn unavailable(cause: impl Display) -> StoreError {
     StoreError::Unavailable { store: "realtime", cause: cause.to_string() }
 }
 

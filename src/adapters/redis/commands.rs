@@ -1,35 +1,59 @@
 //! The connection that everything but the relay uses. This file uses `redis`, as all adapters of
 //! Redis do but the broker, which uses `fred`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{Client, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs};
-use tokio::time::Instant;
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, RedisResult, Script,
+    ServerErrorKind, ToRedisArgs,
+};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::ports::StoreError;
 
 use super::keys::Keys;
 use super::options::RedisOptions;
+use super::tls::Authorities;
 
-/// After a failure, how long nobody tries; then one does.
-const REST: Duration = Duration::from_millis(500);
+/// Between attempts to connect again.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
+/// How often a command to a cluster is tried: as often as a slot that moves may need it, within the
+/// time that an answer may take.
+const CLUSTER_RETRIES: u32 = 8;
+/// Between those, in milliseconds: at least, at most.
+const CLUSTER_RETRY_MILLIS: (u64, u64) = (10, 200);
 
-/// A connection that is made again when it is lost. While Redis is away, callers are told so at
-/// once: one of them tries it, twice a second, and the others need not wait.
+/// A connection that is made again when it is lost, or no longer answers, or leads to a server that
+/// has become a replica. That is tried beside the callers: while there is none, they are told so at once.
 pub struct RedisCommands {
-    connection: Connection,
-    timeout: Duration,
+    shared: Arc<Shared>,
+    mending: AbortHandle,
     pub(super) keys: Keys,
-    /// Until when nobody tries, after a failure.
-    resting: Mutex<Option<Instant>>,
 }
 
-enum Connection {
-    One(ConnectionManager),
+struct Shared {
+    options: RedisOptions,
+    current: Mutex<Current>,
+    /// Told when the connection was given up.
+    lost: Notify,
+}
+
+/// The connection, if there is one, and how many there were before it.
+struct Current {
+    connection: Option<Connection>,
+    number: u64,
+}
+
+/// A connection to one server, or to those of a cluster.
+#[derive(Clone)]
+pub(super) enum Connection {
+    One(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
@@ -39,14 +63,11 @@ impl RedisCommands {
     /// # Errors
     /// If Redis cannot be reached now. Once connected, it may go and come back.
     pub async fn connect(options: &RedisOptions) -> Result<Self, StoreError> {
-        let patience = options.connect_timeout + options.command_timeout;
-        let connected = tokio::time::timeout(patience, Connection::open(options)).await;
-        let connection = match connected {
-            Ok(connection) => connection.map_err(|error| failed(&error))?,
-            Err(_) => return Err(late(patience)),
-        };
-        let (timeout, keys) = (options.command_timeout, Keys::new(&options.prefix));
-        Ok(Self { connection, timeout, keys, resting: Mutex::new(None) })
+        let connection = Some(Connection::open(options).await?);
+        let current = Mutex::new(Current { connection, number: 0 });
+        let shared = Arc::new(Shared { options: options.clone(), current, lost: Notify::new() });
+        let mending = tokio::spawn(mend(Arc::clone(&shared))).abort_handle();
+        Ok(Self { shared, mending, keys: Keys::new(&options.prefix) })
     }
 
     /// Runs a script.
@@ -56,10 +77,29 @@ impl RedisCommands {
         keys: &[String],
         arguments: &[impl ToRedisArgs],
     ) -> Result<T, StoreError> {
-        if !self.may_try() {
-            let cause = "it did not answer a moment ago".to_owned();
-            return Err(StoreError::Unavailable { store: "realtime", cause });
-        }
+        self.run_within(self.patience(), script, keys, arguments).await
+    }
+
+    /// How long an answer may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.shared.options.command_timeout
+    }
+
+    /// How many connections there were before this one.
+    #[cfg(test)]
+    pub(super) fn renewals(&self) -> u64 {
+        self.shared.current().number
+    }
+
+    /// Runs a script that has less time.
+    pub(super) async fn run_within<T: FromRedisValue>(
+        &self,
+        patience: Duration,
+        script: &Script,
+        keys: &[String],
+        arguments: &[impl ToRedisArgs],
+    ) -> Result<T, StoreError> {
+        let (number, connection) = self.shared.connection()?;
         let mut invocation = script.prepare_invoke();
         keys.iter().for_each(|key| {
             invocation.key(key);
@@ -68,54 +108,145 @@ impl RedisCommands {
             invocation.arg(argument);
         });
         let answer = async {
-            match &self.connection {
-                Connection::One(one) => invocation.invoke_async(&mut one.clone()).await,
-                Connection::Cluster(all) => invocation.invoke_async(&mut all.clone()).await,
+            match connection {
+                Connection::One(mut one) => invocation.invoke_async(&mut one).await,
+                Connection::Cluster(mut all) => invocation.invoke_async(&mut all).await,
             }
         };
-        let answer = tokio::time::timeout(self.timeout, answer).await;
-        let outcome = match answer {
-            Ok(answer) => answer.map_err(|error| failed(&error)),
-            Err(_) => Err(late(self.timeout)),
+        let Ok(answer) = tokio::time::timeout(patience, answer).await else {
+            self.shared.give_up(number);
+            return Err(late(patience));
         };
-        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = match outcome {
-            Err(StoreError::Unavailable { .. }) => Some(Instant::now() + REST),
-            _ => None,
-        };
-        outcome
+        answer.map_err(|error| {
+            if is_of_the_connection(&error) {
+                self.shared.give_up(number);
+            }
+            failed(&error)
+        })
+    }
+}
+
+impl Drop for RedisCommands {
+    fn drop(&mut self) {
+        self.mending.abort();
+    }
+}
+
+impl Shared {
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the caller may ask. After a failure one may, and the others wait for its outcome.
-    fn may_try(&self) -> bool {
-        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        match *resting {
-            Some(until) if Instant::now() < until => false,
-            Some(_) => {
-                *resting = Some(Instant::now() + self.timeout);
-                true
+    /// The connection and its number.
+    fn connection(&self) -> Result<(u64, Connection), StoreError> {
+        let current = self.current();
+        let Some(connection) = current.connection.clone() else {
+            let cause = "it does not answer, and is connected to again".to_owned();
+            return Err(StoreError::Unavailable { store: "realtime", cause });
+        };
+        Ok((current.number, connection))
+    }
+
+    /// Uses the connection of this number no more.
+    fn give_up(&self, number: u64) {
+        let mut current = self.current();
+        if current.number == number && current.connection.take().is_some() {
+            self.lost.notify_one();
+        }
+    }
+
+    async fn connect_again(&self) {
+        let connection = loop {
+            match Connection::open(&self.options).await {
+                Ok(connection) => break connection,
+                Err(error) => tracing::debug!(%error, "could not connect to Redis again"),
             }
-            None => true,
+            tokio::time::sleep(RETRY_DELAY).await;
+        };
+        let mut current = self.current();
+        current.number += 1;
+        current.connection = Some(connection);
+    }
+
+    /// Finds out whether a connection that nobody used meanwhile is still there. On a cluster, the
+    /// client does so itself, for each of its servers.
+    async fn check(&self) {
+        let Ok((number, Connection::One(mut one))) = self.connection() else { return };
+        let ping = redis::cmd("PING");
+        let ping = ping.query_async::<()>(&mut one);
+        if !matches!(tokio::time::timeout(self.options.command_timeout, ping).await, Ok(Ok(()))) {
+            self.give_up(number);
+        }
+    }
+}
+
+/// Keeps a connection there.
+async fn mend(shared: Arc<Shared>) {
+    let mut checks = tokio::time::interval(shared.options.probe_interval);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shared.lost.notified() => shared.connect_again().await,
+            _ = checks.tick() => shared.check().await,
         }
     }
 }
 
 impl Connection {
-    async fn open(options: &RedisOptions) -> RedisResult<Self> {
-        let (connect, answer) = (Some(options.connect_timeout), Some(options.command_timeout));
+    /// Connects, within the time that this may take.
+    pub(super) async fn open(options: &RedisOptions) -> Result<Self, StoreError> {
+        let patience = options.connect_timeout + options.command_timeout;
+        let authorities = Authorities::of(options)?;
+        let opening = Self::try_open(options, authorities.as_ref());
+        match tokio::time::timeout(patience, opening).await {
+            Ok(connection) => connection.map_err(|error| failed(&error)),
+            Err(_) => Err(late(patience)),
+        }
+    }
+
+    async fn try_open(
+        options: &RedisOptions,
+        authorities: Option<&Authorities>,
+    ) -> RedisResult<Self> {
+        let (connect, answer) = (options.connect_timeout, options.command_timeout);
         if options.is_cluster() {
-            let client = ClusterClient::builder(cluster_nodes(&options.url))
-                .connection_timeout(options.connect_timeout)
-                .response_timeout(options.command_timeout)
+            let (least, most) = CLUSTER_RETRY_MILLIS;
+            let builder = ClusterClient::builder(cluster_nodes(&options.url));
+            let builder = match authorities {
+                Some(authorities) => builder.certs(authorities.for_redis()),
+                None => builder,
+            };
+            let client = builder
+                .connection_timeout(connect)
+                .response_timeout(answer)
+                .retries(CLUSTER_RETRIES)
+                .min_retry_wait(least)
+                .max_retry_wait(most)
                 .build()?;
             return client.get_async_connection().await.map(Self::Cluster);
         }
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(connect)
-            .set_response_timeout(answer);
-        let client = Client::open(options.url.as_str())?;
-        ConnectionManager::new_with_config(client, config).await.map(Self::One)
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(connect))
+            .set_response_timeout(Some(answer));
+        let client = match authorities {
+            Some(authorities) => {
+                Client::build_with_tls(options.url.as_str(), authorities.for_redis())?
+            }
+            None => Client::open(options.url.as_str())?,
+        };
+        client.get_multiplexed_async_connection_with_config(&config).await.map(Self::One)
     }
+}
+
+/// Whether another connection may do what this one did not.
+fn is_of_the_connection(error: &RedisError) -> bool {
+    let of_the_server = |kind| {
+        use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
+        matches!(kind, BusyLoading | MasterDown | ReadOnly)
+    };
+    error.is_io_error()
+        || error.is_unrecoverable_error()
+        || matches!(error.kind(), ErrorKind::Server(kind) if of_the_server(kind))
 }
 
 /// The nodes that a cluster's URL names, as URLs of their own.
@@ -131,7 +262,7 @@ fn cluster_nodes(url: &str) -> Vec<String> {
 }
 
 /// What an error means. What the server says of a command may hold what was asked, and is short.
-fn failed(error: &RedisError) -> StoreError {
+pub(super) fn failed(error: &RedisError) -> StoreError {
     let (store, cause) = ("realtime", error.to_string());
     match error.kind() {
         ErrorKind::UnexpectedReturnType | ErrorKind::Parse => StoreError::Corrupt { store, cause },
@@ -139,7 +270,7 @@ fn failed(error: &RedisError) -> StoreError {
     }
 }
 
-fn late(patience: Duration) -> StoreError {
+pub(super) fn late(patience: Duration) -> StoreError {
     let cause = format!("no answer within {patience:?}");
     StoreError::Unavailable { store: "realtime", cause }
 }

@@ -35,6 +35,11 @@ impl Keys {
     pub(super) fn apart(&self, tag: &str, name: &str) -> String {
         format!("{}{{{tag}}}:{name}", self.prefix)
     }
+
+    /// A key that no script touches together with another.
+    pub(super) fn alone(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
 }
 
 #[cfg(test)]

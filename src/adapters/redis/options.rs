@@ -1,8 +1,11 @@
 //! How Redis is reached, and how long it may take.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{Realtime, ServerUrl};
+
+use super::tls;
 
 /// What all adapters of one Redis share. Times are bounds.
 #[derive(Clone)]
@@ -10,6 +13,9 @@ pub struct RedisOptions {
     /// `redis://[user:password@]host[:port][/database]`, `rediss://` for TLS; `redis-cluster://` and
     /// `rediss-cluster://`, with `?node=host:port` for each further node, for a cluster.
     pub url: String,
+    /// The certificates (PEM) of the authorities that are trusted instead of this machine's; the settings' URL
+    /// names them as `?ca_file=`.
+    pub ca_file: Option<PathBuf>,
     /// What all keys and channels begin with. Two installations that share a Redis need two of
     /// them, even in two databases: Pub/Sub knows no databases. No braces.
     pub prefix: String,
@@ -24,8 +30,10 @@ pub struct RedisOptions {
 impl RedisOptions {
     /// What the settings say, for the Redis at `url`.
     pub fn of(settings: &Realtime, url: &ServerUrl) -> Self {
+        let (url, ca_file) = tls::split(url.expose());
         Self {
-            url: url.expose().to_owned(),
+            url,
+            ca_file: ca_file.map(PathBuf::from),
             prefix: settings.key_prefix.clone(),
             connect_timeout: settings.connect_timeout,
             command_timeout: settings.command_timeout,
@@ -35,8 +43,10 @@ impl RedisOptions {
 
     /// The usual bounds, for the Redis at `url`.
     pub fn new(url: impl Into<String>) -> Self {
+        let (url, ca_file) = tls::split(&url.into());
         Self {
-            url: url.into(),
+            url,
+            ca_file: ca_file.map(PathBuf::from),
             prefix: "carillon:".into(),
             connect_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(2),

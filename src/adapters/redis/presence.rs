@@ -8,7 +8,6 @@ use dashmap::DashMap;
 use redis::Script;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::task::AbortHandle;
-use tokio::time::MissedTickBehavior;
 
 use super::commands::RedisCommands;
 use crate::domain::channel::ChannelName;
@@ -22,6 +21,8 @@ use crate::ports::presence::{Presence, PresenceStats};
 const EXPIRY: Duration = Duration::from_secs(60);
 /// How often a client is renewed within that time.
 const RENEWALS: u32 = 3;
+/// How soon renewing is tried again after it failed.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How many clients one script renews.
 const RENEWED_MAX: usize = 256;
 
@@ -76,20 +77,20 @@ impl Drop for RedisPresence {
     }
 }
 
-/// Renews everyone, again and again.
+/// Renews everyone, again and again. Where that fails it is tried again soon: those who expired
+/// meanwhile, or were forgotten, are missing until then.
 async fn renew(store: Arc<Store>) {
-    let mut ticks = tokio::time::interval(store.expiry / RENEWALS);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+    let interval = store.expiry / RENEWALS;
+    let mut wait = interval;
     loop {
-        ticks.tick().await;
-        let channels: Vec<_> = store.own.iter().map(|entry| entry.key().clone()).collect();
-        for channel in channels {
-            if let Err(error) = store.renew(&channel).await {
+        tokio::time::sleep(wait).await;
+        wait = match store.renew_all().await {
+            Ok(()) => interval,
+            Err(error) => {
                 tracing::debug!(%error, "presence waits for a store");
-                break;
+                interval.min(RETRY_DELAY)
             }
-        }
+        };
     }
 }
 
@@ -118,6 +119,14 @@ impl Store {
     async fn take(&self, channel: &ChannelName, clients: &[ClientId]) -> Result<(), StoreError> {
         let clients: Vec<_> = clients.iter().map(ClientId::to_string).collect();
         self.commands.run(&self.absent, &self.keys_of(channel), &clients).await
+    }
+
+    async fn renew_all(&self) -> Result<(), StoreError> {
+        let channels: Vec<_> = self.own.iter().map(|entry| entry.key().clone()).collect();
+        for channel in channels {
+            self.renew(&channel).await?;
+        }
+        Ok(())
     }
 
     async fn renew(&self, channel: &ChannelName) -> Result<(), StoreError> {

@@ -2,9 +2,15 @@
 
 mod broker;
 mod cluster;
+mod commands;
+mod inspect;
+mod lineages;
 mod presence;
 mod rate_limits;
 mod server;
+mod session_cache;
+mod subscriptions;
+mod tls;
 mod trending;
 
 use std::any::Any;

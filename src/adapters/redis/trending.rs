@@ -1,5 +1,8 @@
 //! Trending on all nodes. This file uses `redis`, as all adapters of Redis do but the broker.
 
+mod clear;
+mod wholeness;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -18,12 +21,17 @@ use crate::domain::time::Timestamp;
 use crate::domain::trending::{Interaction, Ranked, Share, Tally, Weights, Window};
 use crate::ports::StoreError;
 use crate::ports::entropy::Entropy;
-use crate::ports::trending::Trending;
+use crate::ports::trending::{Trending, Turn};
+use wholeness::Wholeness;
 
 /// How many events are remembered, at least and at most. Between, those of [`REMEMBERED_FOR`].
 const REMEMBERED: (usize, usize) = (200_000, 2_000_000);
 /// How long an event is remembered, by the time in its id.
 const REMEMBERED_FOR: Duration = Duration::from_secs(48 * 3_600);
+/// How long the log may take to be counted again.
+const RECOUNT_TTL: Duration = Duration::from_secs(3_600);
+/// How long it is known which list was last told; then it may be told once more.
+const TOLD_TTL: Duration = Duration::from_secs(3_600);
 /// How many tallies one script counts.
 const TALLIES_MAX: usize = 256;
 /// Scores below this are what is left of rounding.
@@ -42,10 +50,13 @@ pub struct RedisTrending {
     weights: Weights,
     count: Script,
     changed: Script,
+    whole: Script,
+    turn: Script,
     /// What tells the versions that this node makes from others.
     name: String,
     versions: AtomicU64,
     windows: [Mutex<Read>; Window::ALL.len()],
+    wholeness: Mutex<Wholeness>,
 }
 
 /// What was read of a window.
@@ -72,9 +83,12 @@ impl RedisTrending {
             weights,
             count: Script::new(include_str!("scripts/count.lua")),
             changed: Script::new(include_str!("scripts/changed.lua")),
+            whole: Script::new(include_str!("scripts/whole.lua")),
+            turn: Script::new(include_str!("scripts/turn.lua")),
             name: entropy.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect(),
             versions: AtomicU64::new(0),
             windows: Default::default(),
+            wholeness: Mutex::default(),
         }
     }
 
@@ -116,7 +130,23 @@ impl RedisTrending {
                 arguments.extend([place.to_string(), bucket.to_string(), ttl.to_string()]);
             }
         }
-        self.commands.run(&self.count, &keys, &arguments).await
+        let history: String = self.commands.run(&self.count, &keys, &arguments).await?;
+        self.wholeness.lock().await.hear(&history);
+        Ok(())
+    }
+
+    /// Runs the script that knows what declared the tallies whole.
+    async fn ask_whole(&self, recount: &str, order: &[&str]) -> Result<bool, StoreError> {
+        let keys = [self.key("whole"), self.key(&format!("recount:{recount}"))];
+        let (history, declaration): (String, String) =
+            self.commands.run(&self.whole, &keys, order).await?;
+        Ok(self.wholeness.lock().await.judge(&history, &declaration))
+    }
+
+    /// Runs the script that knows who publishes a list.
+    async fn ask_turn(&self, window: Window, order: &[&str]) -> Result<String, StoreError> {
+        let keys = ["told", "pause"].map(|name| self.key(&format!("{}:{name}", window.as_str())));
+        self.commands.run(&self.turn, &keys, order).await
     }
 
     /// Reads what changed of a window since it was last read.
@@ -207,6 +237,43 @@ fn millis_of(event: EventId) -> i64 {
 
 #[async_trait]
 impl Trending for RedisTrending {
+    async fn is_whole(&self) -> Result<bool, StoreError> {
+        self.ask_whole("", &["ask"]).await
+    }
+
+    async fn begin_recount(&self) -> Result<String, StoreError> {
+        let count = self.versions.fetch_add(1, atomic::Ordering::Relaxed);
+        let recount = format!("{}-{count}", self.name);
+        let ttl = RECOUNT_TTL.as_millis().to_string();
+        self.ask_whole(&recount, &["begin", &ttl]).await?;
+        Ok(recount)
+    }
+
+    async fn declare_whole(&self, recount: &str) -> Result<bool, StoreError> {
+        self.ask_whole(recount, &["declare", recount]).await
+    }
+
+    async fn turn(
+        &self,
+        window: Window,
+        digest: &str,
+        interval: Duration,
+    ) -> Result<Turn, StoreError> {
+        let pause = interval.as_millis().max(1).to_string();
+        let answer = self.ask_turn(window, &[digest, &pause]).await?;
+        Ok(match answer.as_str() {
+            "granted" => Turn::Granted,
+            "told" => Turn::Told,
+            _ => Turn::Later,
+        })
+    }
+
+    async fn note_told(&self, window: Window, digest: &str) -> Result<(), StoreError> {
+        let ttl = TOLD_TTL.as_millis().to_string();
+        self.ask_turn(window, &[digest, "told", &ttl]).await?;
+        Ok(())
+    }
+
     async fn count(&self, tallies: &[(EventId, Tally)]) -> Result<(), StoreError> {
         for some in tallies.chunks(TALLIES_MAX) {
             self.count_some(some).await?;

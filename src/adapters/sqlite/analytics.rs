@@ -1,5 +1,8 @@
 //! The projection.
 
+mod aggregates;
+mod audit;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 

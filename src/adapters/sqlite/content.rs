@@ -1,6 +1,9 @@
 //! Content: posts here, the other documents in [`marks`](super::marks),
 //! [`comments`](super::comments) and [`inbox`](super::inbox).
 
+mod audit;
+mod counts;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,13 +1,12 @@
 //! One SQLite file: its readers, its two writers and its migrations.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -15,7 +14,9 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
+use crate::adapters::migrations;
 use crate::ports::StoreError;
+use crate::ports::inspection::SchemaState;
 
 /// How many connections read one file at the same time; each has a thread.
 const MAX_READERS: u32 = 4;
@@ -24,9 +25,6 @@ const MAX_READERS: u32 = 4;
 /// reach SQLite, so only a write that was given up while it ran, a checkpoint or
 /// another program (a backup) can make one wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The table in which sqlx keeps what it applied (`Migrator`'s default).
-const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +48,7 @@ impl Schema {
     }
 
     /// The store as operators know it.
-    fn store(self) -> &'static str {
+    pub(super) fn store(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
             Self::Log => "events",
@@ -58,12 +56,19 @@ impl Schema {
         }
     }
 
-    fn migrator(self) -> Migrator {
+    pub(super) fn migrator(self) -> Migrator {
         match self {
             Self::Accounts => sqlx::migrate!("migrations/sqlite/accounts"),
             Self::Log => sqlx::migrate!("migrations/sqlite/log"),
             Self::Analytics => sqlx::migrate!("migrations/sqlite/analytics"),
         }
+    }
+
+    /// The state of a file that is not there.
+    pub(super) fn missing(self) -> SchemaState {
+        let migrator = self.migrator();
+        let all = migrator.iter().map(|m| format!("{:04} {}", m.version, m.description));
+        SchemaState::Pending(all.collect())
     }
 }
 
@@ -87,10 +92,12 @@ pub enum OpenError {
         cause: Box<MigrateError>,
     },
     /// The file has not the tables of this version, and migrating it was not allowed.
-    #[error("{} does not have the schema of this version", path.display())]
+    #[error("{} does not have the schema of this version: {state}", path.display())]
     Mismatch {
         /// The file.
         path: PathBuf,
+        /// What it has instead.
+        state: SchemaState,
     },
 }
 
@@ -152,6 +159,9 @@ impl Database {
     /// to the schema of this version; without, a file with another schema is an error.
     pub async fn open(path: &Path, schema: Schema, migrate: bool) -> Result<Arc<Self>, OpenError> {
         let failed = |cause| OpenError::Connect { path: path.to_owned(), cause };
+        if !migrate && !path.exists() {
+            return Err(OpenError::Mismatch { path: path.to_owned(), state: schema.missing() });
+        }
         let options = SqliteConnectOptions::new()
             .filename(path)
             .foreign_keys(true)
@@ -244,9 +254,8 @@ async fn prepare_schema(
     if migrate {
         return migrator.run_direct(None, connection, false).await.map_err(failed);
     }
-    let wanted: BTreeMap<_, _> = migrator.iter().map(|m| (m.version, &*m.checksum)).collect();
-    // A file without the table of migrations is one with another schema.
-    let applied = connection.list_applied_migrations(MIGRATIONS_TABLE).await.unwrap_or_default();
-    let applied: BTreeMap<_, _> = applied.iter().map(|m| (m.version, &*m.checksum)).collect();
-    if wanted == applied { Ok(()) } else { Err(OpenError::Mismatch { path: path.to_owned() }) }
+    match migrations::state(connection, &migrator).await.map_err(failed)? {
+        SchemaState::Current => Ok(()),
+        state => Err(OpenError::Mismatch { path: path.to_owned(), state }),
+    }
 }

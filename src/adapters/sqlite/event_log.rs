@@ -1,5 +1,7 @@
 //! The event log.
 
+mod audit;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

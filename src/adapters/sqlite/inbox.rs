@@ -210,7 +210,7 @@ impl SqliteContent {
 }
 
 /// A notice as the statements above read it.
-fn notice_row(notice: &Notice) -> impl serde::Serialize + use<> {
+pub(super) fn notice_row(notice: &Notice) -> impl serde::Serialize + use<> {
     let Notification { id, r#type: kind, actor, post_id, comment_id, created_at, .. } =
         &notice.notification;
     let post_id = post_id.map(|id| id.to_string());

@@ -58,7 +58,7 @@ pub(super) const FOLLOWED_BY: &str =
     "SELECT followee FROM follows WHERE follower = ?1 AND is_on = 1";
 
 /// The part of a mark's key that tells what it is and which of several.
-fn kind_and_slot(mark: &Mark) -> (&'static str, String) {
+pub(super) fn kind_and_slot(mark: &Mark) -> (&'static str, String) {
     match mark {
         Mark::Like(_) => ("like", String::new()),
         Mark::Bookmark(_) => ("bookmark", String::new()),

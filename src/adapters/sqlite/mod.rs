@@ -13,9 +13,11 @@ pub mod event_log;
 pub mod idempotency;
 pub mod inbox;
 mod inbox_items;
+pub mod inspect;
 pub mod marks;
 mod post_lists;
 pub mod relay_ledger;
+pub mod runs;
 mod stored;
 
 pub use accounts::SqliteAccounts;
@@ -24,7 +26,9 @@ pub use content::SqliteContent;
 pub use database::{Database, OpenError, Schema};
 pub use event_log::SqliteEventLog;
 pub use idempotency::SqliteIdempotencyKeys;
+pub use inspect::SqliteInspector;
 pub use relay_ledger::SqliteRelayLedger;
+pub use runs::SqliteRuns;
 
 #[cfg(test)]
 mod tests;

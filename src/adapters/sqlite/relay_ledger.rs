@@ -8,7 +8,6 @@ use futures_util::TryStreamExt;
 use sqlx::{Connection, Error};
 
 use crate::domain::channel::ChannelName;
-use crate::domain::ids::Incarnation;
 use crate::domain::publication::{Epoch, StreamPosition};
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
@@ -61,49 +60,12 @@ impl SqliteRelayLedger {
         Self { db }
     }
 
-    async fn open(&self, incarnation: Incarnation, now: Timestamp) -> Result<(), Error> {
-        let mut writer = self.db.covered_write().await?;
-        sqlx::query(
-            "INSERT INTO incarnations (id, opened_at, relay_seq) VALUES (?, ?, 0)
-             ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(&incarnation.0.as_bytes()[..])
-        .bind(now.as_millis())
-        .execute(&mut *writer)
-        .await?;
-        Ok(())
-    }
-
     async fn next_run(&self) -> Result<u32, Error> {
         let mut writer = self.db.durable_write().await?;
         let count: i64 = sqlx::query_scalar("UPDATE runs SET count = count + 1 RETURNING count")
             .fetch_one(&mut *writer)
             .await?;
         u32::try_from(count).map_err(unreadable)
-    }
-
-    async fn close(&self, incarnation: Incarnation) -> Result<(), Error> {
-        let mut writer = self.db.covered_write().await?;
-        sqlx::query("UPDATE incarnations SET closed = 1 WHERE id = ?")
-            .bind(&incarnation.0.as_bytes()[..])
-            .execute(&mut *writer)
-            .await?;
-        Ok(())
-    }
-
-    async fn cursors(&self) -> Result<Vec<LogCursor>, Error> {
-        let rows: Vec<(Vec<u8>, i64)> =
-            sqlx::query_as("SELECT id, relay_seq FROM incarnations WHERE closed = 0 ORDER BY id")
-                .fetch_all(self.db.readers())
-                .await?;
-        rows.into_iter()
-            .map(|(id, seq)| {
-                Ok(LogCursor {
-                    incarnation: Incarnation(stored::uuid(&id)?),
-                    seq: stored::count(seq)?,
-                })
-            })
-            .collect()
     }
 
     async fn write(&self, relays: &[RelayRecord], cursor: LogCursor) -> Result<(), Error> {
@@ -196,26 +158,8 @@ fn relayed(text: &str, offset: i64, body: &str) -> Result<RelayedEvent, Error> {
 
 #[async_trait]
 impl RelayLedger for SqliteRelayLedger {
-    async fn open_incarnation(
-        &self,
-        incarnation: Incarnation,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let opened = self.open(incarnation, now).await;
-        opened.map_err(|e| self.db.failed(e))
-    }
-
     async fn count_run(&self) -> Result<u32, StoreError> {
         self.next_run().await.map_err(|e| self.db.failed(e))
-    }
-
-    async fn open_cursors(&self) -> Result<Vec<LogCursor>, StoreError> {
-        self.cursors().await.map_err(|e| self.db.failed(e))
-    }
-
-    async fn close_incarnation(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        let closed = self.close(incarnation).await;
-        closed.map_err(|e| self.db.failed(e))
     }
 
     async fn record(&self, relays: &[RelayRecord], cursor: LogCursor) -> Result<(), StoreError> {

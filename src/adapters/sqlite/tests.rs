@@ -26,15 +26,18 @@ async fn log() -> Log {
     Log {
         events: Arc::new(SqliteEventLog::new(db.clone())),
         ledger: Arc::new(SqliteRelayLedger::new(db.clone())),
+        runs: Arc::new(SqliteRuns::new(db.clone())),
         keys: Arc::new(SqliteIdempotencyKeys::new(db)),
         keep: Box::new(directory),
     }
 }
 
 mod account_files;
+mod audit;
 mod community;
 mod dimensions;
 mod files;
+mod inspect;
 mod plans;
 
 mod accounts {
@@ -75,6 +78,10 @@ mod analytics {
 
 mod event_log {
     crate::adapters::contract::event_log::event_log_contract!(super::log);
+}
+
+mod runs {
+    crate::adapters::contract::runs::runs_contract!(super::log);
 }
 
 mod relay_ledger {

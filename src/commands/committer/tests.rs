@@ -17,7 +17,7 @@ use crate::domain::publication::Delivery;
 use crate::metrics::CommitMetrics;
 use crate::ports::StoreError;
 use crate::ports::broker::Broker;
-use crate::ports::event_log::{AppendError, LogCursor, RelayLedger};
+use crate::ports::event_log::{AppendError, LogCursor};
 use crate::relay::outbound::OutboundRelay;
 use crate::relay::recorder;
 
@@ -98,7 +98,8 @@ impl Bench {
         let in_flight = AtomicBool::new(false);
         let log = Arc::new(AskingLog { model: ModelLog::default(), calls: sender, in_flight });
         let ledger = Arc::new(ModelLog::default());
-        ledger.open_incarnation(incarnation(1), at(0)).await.unwrap();
+        let (run, term) = (incarnation(1), Duration::from_secs(3_600));
+        let lease = Lease::open(ledger.clone(), run, term, at(0)).await.unwrap();
         let (sink, deliveries) = mpsc::channel(1_000);
         let clock = Arc::new(ManualClock::at(at(0)));
         let broker = Arc::new(
@@ -107,11 +108,15 @@ impl Bench {
         broker.subscribe(&ChannelName::feed()).await.unwrap();
         let publisher = Arc::new(absent::publisher(broker, Arc::new(Namespaces::new([], None))));
         let (recorder, _recording) = recorder::start(ledger);
-        let run = incarnation(1);
         let (outbound, relay) =
             OutboundRelay::new(publisher, log.clone(), run, recorder, 1_000, 512);
-        let (committer, commit_loop) =
-            Committer::new(log.clone(), outbound, run, options, CommitMetrics::default());
+        let (committer, commit_loop) = Committer::new(
+            log.clone(),
+            outbound,
+            Arc::new(lease),
+            options,
+            CommitMetrics::default(),
+        );
         tokio::spawn(relay.run());
         tokio::spawn(commit_loop.run());
         Self { committer: Arc::new(committer), log, calls, deliveries }

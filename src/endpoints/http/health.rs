@@ -24,7 +24,7 @@ struct Report {
 #[derive(Serialize, ToSchema)]
 #[schema(as = StoreHealth)]
 struct Service {
-    /// `healthy`, `unhealthy`, or `embedded` for a store that lives in this process.
+    /// `healthy`, `unhealthy`, or `embedded` for a store that is part of this process and answers.
     status: &'static str,
     latency_ms: f64,
     /// Why it is unhealthy.
@@ -56,7 +56,11 @@ pub async fn report(State(app): State<App>) -> Response {
             status = StatusCode::SERVICE_UNAVAILABLE;
         }
         let latency_ms = (store.latency.as_secs_f64() * 1e6).round() / 1e3;
-        let word = if store.error.is_some() { "unhealthy" } else { "embedded" };
+        let word = match (&store.error, store.is_embedded) {
+            (Some(_), _) => "unhealthy",
+            (None, true) => "embedded",
+            (None, false) => "healthy",
+        };
         services.insert(store.service, Service { status: word, latency_ms, error: store.error });
     }
     json(status, &Report { timestamp: app.clock.now(), services })

@@ -73,6 +73,7 @@ pub async fn update(
     let ProfileBody { email, first_name, last_name } = body;
     let update = ProfileUpdate { email, first_name, last_name };
     let user = app.accounts.update_profile.run(caller.user.id, update).await?;
+    app.accounts.news.changed(&caller).await;
     own_user(&app, &user).await
 }
 
@@ -92,6 +93,7 @@ pub async fn change_password(
         let PasswordBody { current_password, new_password } = body;
         let command = &services.accounts.change_password;
         command.run(&caller.user, current_password, new_password).await?;
+        services.accounts.news.changed(&caller).await;
         close_sockets(&services.hub, caller.user.id).await;
         Ok(())
     };
@@ -109,6 +111,7 @@ pub async fn close(State(app): State<App>, Writer(caller): Writer) -> Result<Sta
     let services = Arc::clone(&app);
     let work = async move {
         services.accounts.close_account.run(caller.user.id).await?;
+        services.accounts.news.changed(&caller).await;
         close_sockets(&services.hub, caller.user.id).await;
         Ok(())
     };

@@ -100,7 +100,9 @@ async fn end(
 ) -> Result<StatusCode, Refused> {
     let services = Arc::clone(&app);
     let work = async move {
-        for session in services.accounts.end_session.run(&caller, extent).await? {
+        let ended = services.accounts.end_session.run(&caller, extent).await?;
+        services.accounts.news.changed(&caller).await;
+        for session in ended {
             let owner = Owner { user: caller.user.id.0, session: session.short() };
             services.hub.close(owner, Disconnect::INVALID_TOKEN).await;
         }

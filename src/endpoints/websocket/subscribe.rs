@@ -170,7 +170,7 @@ impl Session {
         let Past { options, mut position, mut rest, .. } = past;
         loop {
             match rest {
-                Rest::Nothing => match self.link.finish_subscription(channel) {
+                Rest::Nothing => match self.link.finish_subscription(channel, position.as_ref()) {
                     Joined::Live(meanwhile) => {
                         return self.send_meanwhile(channel, position, &meanwhile).await;
                     }

@@ -36,7 +36,7 @@ impl Conversation for Subscriber {
         self.link.identified(Owner::default(), None);
         assert!(self.link.begin_subscription(&self.channel));
         self.link.registry().confirm(&self.channel, None).await.unwrap();
-        self.link.finish_subscription(&self.channel);
+        self.link.finish_subscription(&self.channel, None);
         if let Some(live) = self.live.take() {
             live.send(()).unwrap();
         }
@@ -51,6 +51,7 @@ struct Bench {
     retention: Option<Retention>,
     published: mpsc::Receiver<Delivery>,
     inbound: mpsc::Sender<Delivery>,
+    lapses: mpsc::Sender<Lapse>,
     heard: mpsc::Receiver<Bytes>,
     /// What was heard and not looked at yet.
     text: String,
@@ -78,6 +79,11 @@ fn inbound_of(hub: &Arc<Hub>, broker: Arc<dyn Broker>, namespaces: Arc<Namespace
 
 impl Bench {
     async fn new(channel: &str) -> Self {
+        Self::comparing(channel, LONG).await
+    }
+
+    /// One that compares tops every `compare_interval`.
+    async fn comparing(channel: &str, compare_interval: Duration) -> Self {
         let (broker, published) = broker(1).await;
         let options = HubOptions {
             shards: 1,
@@ -107,7 +113,9 @@ impl Bench {
         let retention = namespaces.options(&channel).and_then(Retention::of);
         let (inbound, deliveries) = mpsc::channel(64);
         let relay = inbound_of(&hub, broker.clone(), namespaces);
-        tokio::spawn(relay.run(deliveries));
+        let (told, lapses) = mpsc::channel(64);
+        tokio::spawn(relay.run(Incoming { deliveries, lapses }, compare_interval));
+        let lapses = told;
         let (body, heard) = mpsc::channel(64);
         let (live, is_live) = oneshot::channel();
         let name = channel.clone();
@@ -115,7 +123,7 @@ impl Bench {
         hub.adopt(Transport::Body(body), Wire::EventStream, Bytes::new(), converse).await;
         is_live.await.unwrap();
         let text = String::new();
-        Self { hub, broker, channel, retention, published, inbound, heard, text }
+        Self { hub, broker, channel, retention, published, inbound, lapses, heard, text }
     }
 
     /// Publishes an event and returns its delivery, which has not arrived yet.
@@ -130,6 +138,10 @@ impl Bench {
         let body = absent::body_of(&event);
         let (channel, retention) = (self.channel.clone(), self.retention);
         Outgoing { channel, event: Some(event.id), body, retention }
+    }
+
+    async fn lapse(&self) {
+        self.lapses.send(Lapse { channels: vec![self.channel.clone()] }).await.unwrap();
     }
 
     async fn arrive(&self, delivery: &Delivery) {
@@ -250,9 +262,57 @@ async fn a_gap_whose_epoch_is_over_is_told() {
     let (anew, _published) = broker(2).await;
     let namespaces = Arc::new(Namespaces::new([], None));
     let (inbound, deliveries) = mpsc::channel(8);
-    tokio::spawn(inbound_of(&bench.hub, anew, namespaces).run(deliveries));
+    let (_told, lapses) = mpsc::channel(8);
+    let incoming = Incoming { deliveries, lapses };
+    tokio::spawn(inbound_of(&bench.hub, anew, namespaces).run(incoming, LONG));
     bench.publish(2).await;
     inbound.send(bench.publish(3).await).await.unwrap();
+    bench.hear_the_end().await;
+}
+
+#[tokio::test]
+async fn what_was_lost_with_nothing_after_it_is_filled_in_after_a_lapse() {
+    let mut bench = Bench::new("feed:all").await;
+    let first = bench.publish(1).await;
+    bench.arrive(&first).await;
+    assert_eq!(bench.hear_publications(1).await, [1]);
+    let second = bench.publish(2).await;
+    bench.publish(3).await;
+    bench.lapse().await;
+    assert_eq!(bench.hear_publications(2).await, [2, 3]);
+    // What arrives after all is nothing new.
+    bench.arrive(&second).await;
+    bench.lapse().await;
+    let fourth = bench.publish(4).await;
+    bench.arrive(&fourth).await;
+    assert_eq!(bench.hear_publications(1).await, [4]);
+    bench.hub.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_is_found_by_the_next_round_at_the_latest() {
+    let mut bench = Bench::comparing("feed:all", Duration::from_secs(20)).await;
+    let first = bench.publish(1).await;
+    bench.arrive(&first).await;
+    assert_eq!(bench.hear_publications(1).await, [1]);
+    let began = tokio::time::Instant::now();
+    bench.publish(2).await;
+    let push = tokio::time::timeout(LONG, bench.hear_publications(1)).await;
+    assert_eq!(push.unwrap(), [2]);
+    assert!(began.elapsed() <= Duration::from_secs(21), "{:?}", began.elapsed());
+    bench.hub.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_lost_and_cannot_be_filled_in_is_told_after_a_lapse() {
+    let mut bench = Bench::new("small:x").await;
+    let first = bench.publish(1).await;
+    bench.arrive(&first).await;
+    assert_eq!(bench.hear_publications(1).await, [1]);
+    for n in 2..=5 {
+        bench.publish(n).await;
+    }
+    bench.lapse().await;
     bench.hear_the_end().await;
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{API_KEY, Api, PATIENCE, Person, Server, Socket};
+use crate::support::{API_KEY, Api, PATIENCE, Person, Server, Socket, until};
 
 /// The password that support registers everybody with.
 const PASSWORD: &str = "correct horse battery staple";
@@ -160,8 +160,11 @@ async fn a_ban_beside_a_live_server_acts_within_a_second_and_can_be_taken_back()
         let banned = server.beside(&["admin", "ban", user]).await;
         assert_eq!(banned.code, Some(0), "{}", banned.stderr);
         let since = Instant::now();
-        // The store is asked each time: there is nothing to wait for.
-        api.get("/v1/me").token(&person.token).send().await.problem(401);
+        until(PATIENCE, "the session to be refused", || async {
+            let answer = api.get("/v1/me").token(&person.token).send().await;
+            (answer.status == 401).then_some(())
+        })
+        .await;
         for socket in &mut sockets {
             socket.expect_closed(3500).await;
         }
@@ -180,7 +183,7 @@ async fn a_ban_beside_a_live_server_acts_within_a_second_and_can_be_taken_back()
 }
 
 #[tokio::test]
-async fn a_plan_that_an_operator_sets_shows_at_once() {
+async fn a_plan_that_an_operator_sets_shows_soon() {
     let server = Server::start().await;
     let api = server.api();
     let ada = api.person("ada").await;
@@ -188,7 +191,10 @@ async fn a_plan_that_an_operator_sets_shows_at_once() {
     for plan in ["pro", "enterprise", "free"] {
         let set = server.beside(&["admin", "set-plan", &ada.username, plan]).await;
         assert_eq!(set.code, Some(0), "{}", set.stderr);
-        assert_eq!(me(&api, &ada).await["plan"], json!(plan));
+        until(PATIENCE, "the plan to show", || async {
+            (me(&api, &ada).await["plan"] == json!(plan)).then_some(())
+        })
+        .await;
     }
     let set = server.beside(&["admin", "set-role", &ada.username, "moderator"]).await;
     assert_eq!(set.code, Some(0), "{}", set.stderr);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Server, Socket, id};
+use crate::support::{Server, Socket, id, on_servers, skipped};
 
 #[tokio::test]
 async fn nothing_is_done_with_a_draft_that_would_tell_of_it() {
@@ -72,6 +72,10 @@ async fn who_keeps_a_post_no_longer_is_not_told() {
 
 #[tokio::test]
 async fn what_is_muted_later_is_no_notification_when_it_is_recovered() {
+    if on_servers() {
+        let name = "what_is_muted_later_is_no_notification_when_it_is_recovered";
+        return skipped(name, "on servers a history outlives the node, as it was told");
+    }
     let mut server = Server::start().await;
     let api = server.api();
     let (ada, bob) = (api.person("ada").await, api.person("bob").await);

@@ -128,7 +128,8 @@ async fn a_write_that_is_refused_for_another_reason_says_the_limit_too() {
     let ada = api.person("ada").await;
     let answer = api.post("/v1/posts").token(&ada.token).json(&json!({})).send().await;
     answer.problem(422);
-    assert_eq!(told(&answer, "writes"), (120, 119, 1));
+    let (quota, remaining, _) = told(&answer, "writes");
+    assert_eq!((quota, remaining), (120, 119), "{answer}");
     let answer = api.post("/v1/posts").token(&ada.token).text("{").send().await;
     answer.problem(400);
     assert_eq!(told(&answer, "writes").0, 120);

@@ -2,11 +2,14 @@
 
 mod account;
 mod accounts;
+mod audit;
 mod cache;
 mod commands;
 mod comments;
 mod connect;
+mod deployment;
 mod discretion;
+mod doctor;
 mod follows;
 mod frames;
 mod health;

@@ -1,16 +1,28 @@
-//! A TCP proxy whose wire can be cut and mended: what a tunnel, a train or a restarted router does to a client.
+//! A TCP proxy whose wire can be cut, stalled and mended: what a tunnel, a train or a restarted router does to a
+//! client, and a server that is stopped or stands still to a node.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// How the wire is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Whole,
+    /// Connections are accepted and stay, and nothing passes.
+    Stalled,
+    /// Connections break.
+    Cut,
+}
+
 /// A wire to one server.
 pub(crate) struct Cut {
     address: SocketAddr,
-    whole: Arc<watch::Sender<bool>>,
+    wire: Arc<watch::Sender<Wire>>,
     accepting: JoinHandle<()>,
 }
 
@@ -19,9 +31,23 @@ impl Cut {
     pub(crate) async fn new(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let whole = Arc::new(watch::Sender::new(true));
-        let accepting = tokio::spawn(accept(listener, target, Arc::clone(&whole)));
-        Self { address, whole, accepting }
+        let wire = Arc::new(watch::Sender::new(Wire::Whole));
+        let accepting = tokio::spawn(accept(listener, target, Arc::clone(&wire)));
+        Self { address, wire, accepting }
+    }
+
+    /// Lays a wire to the server of a database's URL, which listens at `port` unless the URL says otherwise; and
+    /// the URL through it.
+    pub(crate) async fn before(url: &str, port: u16) -> (Self, String) {
+        let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let user = rest[..end].rfind('@').map_or("", |at| &rest[..=at]);
+        let host = &rest[user.len()..end];
+        let host = if host.contains(':') { host.to_owned() } else { format!("{host}:{port}") };
+        let mut found = tokio::net::lookup_host(&host).await.expect("the server's host is known");
+        let cut = Self::new(found.next().expect("a host has an address")).await;
+        let through = format!("{scheme}://{user}{}{}", cut.address(), &rest[end..]);
+        (cut, through)
     }
 
     /// Where clients connect.
@@ -31,12 +57,17 @@ impl Cut {
 
     /// Breaks every connection; until `mend`, new ones break as soon as they are made.
     pub(crate) fn cut(&self) {
-        self.whole.send_replace(false);
+        self.wire.send_replace(Wire::Cut);
     }
 
-    /// Lets new connections through again.
+    /// Until `mend`, lets nothing pass, on connections that are there and on new ones, without telling anyone.
+    pub(crate) fn stall(&self) {
+        self.wire.send_replace(Wire::Stalled);
+    }
+
+    /// Lets everything through again, with what was held back.
     pub(crate) fn mend(&self) {
-        self.whole.send_replace(true);
+        self.wire.send_replace(Wire::Whole);
     }
 }
 
@@ -46,24 +77,41 @@ impl Drop for Cut {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, whole: Arc<watch::Sender<bool>>) {
+async fn accept(listener: TcpListener, target: SocketAddr, wire: Arc<watch::Sender<Wire>>) {
     while let Ok((near, _)) = listener.accept().await {
-        let mut wire = whole.subscribe();
-        if *wire.borrow() {
+        let mut wire = wire.subscribe();
+        if *wire.borrow() != Wire::Cut {
             tokio::spawn(async move {
                 tokio::select! {
-                    () = carry(near, target) => {}
+                    () = carry(near, target, wire.clone()) => {}
                     // Both ends are dropped here, with whatever was under way.
-                    _ = wire.wait_for(|whole| !whole) => {}
+                    _ = wire.wait_for(|wire| *wire == Wire::Cut) => {}
                 }
             });
         }
     }
 }
 
-async fn carry(mut near: TcpStream, target: SocketAddr) {
-    if let Ok(mut far) = TcpStream::connect(target).await {
-        // However the copying ends, the connection is over.
-        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+async fn carry(near: TcpStream, target: SocketAddr, wire: watch::Receiver<Wire>) {
+    if let Ok(far) = TcpStream::connect(target).await {
+        let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+        tokio::join!(pass(from_near, to_far, wire.clone()), pass(from_far, to_near, wire));
     }
+}
+
+/// Passes bytes on while the wire is whole, up to the end, which is passed on as well.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut wire: watch::Receiver<Wire>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        let whole = wire.wait_for(|wire| *wire == Wire::Whole).await.is_ok();
+        if !whole || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+    // Whoever is gone need not hear of the end.
+    let _ = to.shutdown().await;
 }

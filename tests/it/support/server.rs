@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::databases::{Databases, on_servers};
 use super::wait::{PATIENCE, until, within};
 use super::{Api, Socket};
 
@@ -27,6 +28,11 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    /// A node on these databases; others may be on them as well. Each has a data directory of its own.
+    pub(crate) fn on(databases: &Databases) -> Self {
+        Self { environment: databases.environment(), ..Self::default() }
+    }
+
     /// Adds `settings` (TOML) to the settings file.
     pub(crate) fn settings(mut self, settings: &str) -> Self {
         self.settings.push_str(settings);
@@ -46,8 +52,22 @@ impl Start {
         self
     }
 
+    /// Databases of its own, where the tests are run on real servers and this one says nothing about stores.
+    async fn databases_unless_named(&mut self) -> Option<Databases> {
+        let named = self.environment.iter().any(|(name, _)| name.ends_with("__URL"));
+        if named || !on_servers() {
+            return None;
+        }
+        let made = Databases::make().await;
+        let databases = made.unwrap_or_else(|reason| panic!("tests on servers: {reason}"));
+        // What the test itself set comes later, and wins.
+        self.environment.splice(0..0, databases.environment());
+        Some(databases)
+    }
+
     /// Starts it and waits until it listens.
-    pub(crate) async fn run(self) -> Server {
+    pub(crate) async fn run(mut self) -> Server {
+        let databases = self.databases_unless_named().await;
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let settings =
             format!("http_api.key = \"{API_KEY}\"\nlimits.enabled = false\n{}", self.settings);
@@ -55,6 +75,7 @@ impl Start {
             .expect("the settings file can be written");
         let mut server = Server {
             start: self,
+            databases,
             dir,
             child: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -87,6 +108,9 @@ fn carillon(wrapper: &[String]) -> Command {
 /// A running server. Dropping it kills it and removes its data.
 pub(crate) struct Server {
     start: Start,
+    /// Dropped after the process was killed.
+    #[expect(dead_code, reason = "kept for as long as the server is")]
+    databases: Option<Databases>,
     dir: TempDir,
     child: Option<Child>,
     address: SocketAddr,
@@ -303,12 +327,15 @@ pub(crate) struct Ran {
 impl Server {
     /// Runs another command of the program beside the server, on its settings and data.
     pub(crate) async fn beside(&self, arguments: &[&str]) -> Ran {
+        let settings = self.start.environment.iter();
+        let settings = settings.filter(|(name, _)| !name.starts_with("CARILLON_TEST_"));
         let mut child = carillon(&[])
             .args(arguments)
             .arg("--config")
             .arg(self.dir.path().join("settings.toml"))
             .arg("--data")
             .arg(self.data())
+            .envs(settings.map(|(name, value)| (name, value)))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

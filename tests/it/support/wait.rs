@@ -23,10 +23,11 @@ pub(crate) async fn within<T>(
 }
 
 /// Looks again and again until `look` answers something, for at most `patience`, else fails naming `what`.
-pub(crate) async fn until<T, F>(patience: Duration, what: &str, mut look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub(crate) async fn until<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let started = Instant::now();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {

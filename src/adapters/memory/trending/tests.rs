@@ -15,6 +15,18 @@ async fn fresh() -> Subject<dyn Trending> {
 
 crate::adapters::contract::trending::trending_contract!(fresh);
 
+mod cleared {
+    use super::*;
+    use crate::adapters::contract::audit_trending::ClearedTrending;
+
+    async fn fresh() -> ClearedTrending {
+        let trending = Arc::new(MemoryTrending::new(WEIGHTS));
+        ClearedTrending { trending: trending.clone(), tallies: trending, keep: Box::new(()) }
+    }
+
+    crate::adapters::contract::audit_trending::audit_trending_contract!(fresh);
+}
+
 /// When all of it happens ends, in milliseconds since the epoch.
 const END: i64 = 1_700_000_000_000;
 

@@ -11,6 +11,7 @@ use crate::domain::mark::Mark;
 use crate::domain::notification::NotificationKind;
 use crate::domain::post::PostCounts;
 use crate::ports::StoreError;
+use crate::ports::audit::content::CountAudit;
 use crate::ports::content::Content;
 
 use super::*;
@@ -92,13 +93,13 @@ async fn counts_are_put_right() {
     community.comments.create_comment(&kept.document, &kept.event).await.unwrap();
     let right = PostCounts { likes: 2, comments: 1, views: 3, shares: 3, bookmarks: 1 };
     assert_eq!(store.counts(&[post]).await.unwrap()[&post], right);
-    assert_eq!(store.recount(post).await.unwrap(), Some(false));
+    assert_eq!(store.recount_post(post).await.unwrap(), Some(false));
     // As a crash between a mark and its count would leave it.
     let wrong = doc! { "$inc": { "engagement.likes": -1_i64, "engagement.comments": 4_i64 } };
     documents(&db, "posts").update_one(doc! {}, wrong).await.unwrap();
-    assert_eq!(store.recount(post).await.unwrap(), Some(true));
+    assert_eq!(store.recount_post(post).await.unwrap(), Some(true));
     assert_eq!(store.counts(&[post]).await.unwrap()[&post], right);
-    assert_eq!(store.recount(post_id(9)).await.unwrap(), None);
+    assert_eq!(store.recount_post(post_id(9)).await.unwrap(), None);
     community.follow(210, 7, 5, 10, true).await;
     let wrong = doc! { "$set": { "followers": 9_i64 } };
     documents(&db, "user_profiles").update_one(doc! { "_id": 5_i64 }, wrong).await.unwrap();

@@ -17,6 +17,7 @@ use crate::ports::StoreError;
 use super::scripts::Script;
 use super::{corrupt, unavailable};
 use crate::adapters::redis::options::RedisOptions;
+use crate::adapters::redis::tls::Authorities;
 
 /// Milliseconds between attempts to connect again: at least, at most.
 const RECONNECT_MILLIS: (u32, u32) = (50, 1_000);
@@ -24,6 +25,9 @@ const RECONNECT_MILLIS: (u32, u32) = (50, 1_000);
 const RESTART_DELAY: Duration = Duration::from_millis(100);
 /// How often silence is looked for.
 const SILENCE_CHECK: Duration = Duration::from_millis(500);
+
+/// How many notices of the client may wait, at least.
+const NOTICES_MIN: usize = 16;
 
 /// One thing to ask of the server.
 pub(super) enum Ask<'a> {
@@ -53,7 +57,10 @@ impl Link {
             false => Config::from_url_centralized(&options.url),
         };
         // Pub/Sub confirmations and ordinary answers share a connection only in RESP3.
-        let config = Config { version: RespVersion::RESP3, ..config.map_err(unavailable)? };
+        let mut config = Config { version: RespVersion::RESP3, ..config.map_err(unavailable)? };
+        if let Some(authorities) = Authorities::of(options)? {
+            config.tls = Some(authorities.for_fred()?);
+        }
         let timeout = options.command_timeout;
         let silence =
             UnresponsiveConfig { max_timeout: Some(2 * timeout), interval: SILENCE_CHECK };
@@ -70,7 +77,8 @@ impl Link {
         };
         let performance = PerformanceConfig {
             default_command_timeout: timeout,
-            broadcast_channel_capacity: queue,
+            // Where there is room for less, why a connection fails is overwritten before it is read.
+            broadcast_channel_capacity: queue.max(NOTICES_MIN),
             ..PerformanceConfig::default()
         };
         let (least, most) = RECONNECT_MILLIS;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fred::interfaces::{ClientInterface, ClientLike, ClusterInterface, PubsubInterface};
 use fred::types::cluster::ClusterRouting;
 use fred::types::config::Server;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::domain::channel::ChannelName;
 use crate::ports::StoreError;
@@ -20,6 +20,8 @@ use crate::adapters::redis::keys::Keys;
 
 /// How many channels one SUBSCRIBE names.
 const NAMED_MAX: usize = 500;
+/// How many names are tried to find one that a server of a cluster has.
+const NAMES_TRIED: u32 = 1_000;
 /// How long the client may take to begin to connect again.
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -129,21 +131,31 @@ impl Session {
     }
 
     /// On a cluster, subscribes anew to what another shard has by now, and returns those channels.
-    pub(super) async fn moved(
-        &mut self,
-        wanted: &FxHashSet<ChannelName>,
-        keys: &Keys,
-    ) -> Result<Vec<ChannelName>, StoreError> {
+    pub(super) async fn moved(&mut self, keys: &Keys) -> Result<Vec<ChannelName>, StoreError> {
         let Some(shards) = &self.shards else { return Ok(Vec::new()) };
         self.link.client.sync_cluster().await.map_err(unavailable)?;
         let Some(state) = self.link.client.cached_cluster_state() else { return Err(lost()) };
         let owner = |audience: &str| state.get_server(slot(audience)).cloned();
         let moved = shards.iter().filter(|(audience, shard)| owner(audience) != **shard);
         let moved: Vec<_> = moved.map(|(audience, _)| audience.clone()).collect();
-        let channels = moved.iter().filter_map(|audience| keys.channel_of(audience));
-        let channels = channels.filter(|channel| wanted.contains(channel)).collect();
+        let channels = moved.iter().filter_map(|audience| keys.channel_of(audience)).collect();
         self.change(moved, Vec::new()).await?;
         Ok(channels)
+    }
+
+    /// Channels whose names begin with `base`, one with each server that has any channels.
+    pub(super) fn probes(&self, base: &str, keys: &Keys) -> Vec<ChannelName> {
+        let name = |n: u32| ChannelName::built_in(format!("{base}-{n}"));
+        let state = self.shards.as_ref().and_then(|_| self.link.client.cached_cluster_state());
+        let Some(state) = state else { return vec![name(0)] };
+        let is_with = |server: &Server, channel: &ChannelName| {
+            state.get_server(slot(&keys.audience(channel))) == Some(server)
+        };
+        let servers = state.unique_primary_nodes().into_iter();
+        let named =
+            servers.map(|server| (0..NAMES_TRIED).map(name).find(|it| is_with(&server, it)));
+        // A server with very few slots may have none.
+        named.flatten().collect()
     }
 }
 

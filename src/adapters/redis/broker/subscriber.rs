@@ -5,11 +5,10 @@
 //! subscriptions stand again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fred::interfaces::EventInterface;
-use fred::types::Message;
+use fred::types::{ClusterStateChange, Message};
 use rustc_hash::FxHashSet;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
@@ -21,7 +20,9 @@ use crate::domain::publication::Delivery;
 use crate::ports::StoreError;
 use crate::ports::broker::Lapse;
 
-use super::link::{Ask, Link};
+use super::lingering::{LINGER, Lingering};
+use super::link::Link;
+use super::probes::{Heard, Probes};
 use super::session::Session;
 use super::{unavailable, wire};
 use crate::adapters::redis::keys::Keys;
@@ -33,6 +34,9 @@ const MESSAGES_MAX: usize = 8_192;
 const ORDERS_MAX: usize = 1_024;
 /// How often lost subscriptions are looked for.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Tells that slots of a cluster have moved.
+pub(super) type Changes = broadcast::Receiver<Vec<ClusterStateChange>>;
 
 /// The way to the node's subscriptions.
 pub(super) struct Subscriber {
@@ -47,21 +51,24 @@ struct Order {
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// What the task that takes deliveries tells the other.
-#[derive(Default)]
+/// What the task that takes deliveries has in common with the other.
 struct Signs {
-    /// The last probe that came through.
-    probe: AtomicU64,
+    /// The probes that came through.
+    heard: Arc<Heard>,
     /// Messages came faster than they could be taken.
     overrun: Notify,
+    /// Channels whose messages are for nobody.
+    lingering: Lingering,
 }
 
 impl Subscriber {
-    /// Connects, and subscribes to nothing yet. `name` is the node's alone.
+    /// Connects, and subscribes to nothing yet. `name` is the node's alone; `changes` tells when
+    /// another connection found that slots of a cluster have moved.
     pub(super) async fn start(
         options: &RedisOptions,
         keys: Keys,
         name: &str,
+        changes: Changes,
         sink: mpsc::Sender<Delivery>,
         lapses: mpsc::Sender<Lapse>,
     ) -> Result<Self, StoreError> {
@@ -69,24 +76,26 @@ impl Subscriber {
         let prober = Link::connect(options, 1).await?;
         let messages = link.client.message_rx();
         let reconnects = link.client.reconnect_rx();
-        let signs = Arc::new(Signs::default());
-        let probe = ChannelName::built_in(format!("node:probe-{name}"));
+        let mut probes = Probes::new(name);
+        let (heard, overrun, lingering) = (probes.heard(), Notify::new(), Lingering::default());
+        let signs = Arc::new(Signs { heard, overrun, lingering });
         let mut session = Session::new(link, &options.prefix, name, options.is_cluster());
-        session.open([keys.audience(&probe)].into()).await?;
+        let (channels, _) = probes.place(session.probes(&probes.base, &keys));
+        session.open(channels.iter().map(|channel| keys.audience(channel)).collect()).await?;
         let keeper = Keeper {
             session,
             prober,
             keys: keys.clone(),
-            probe: probe.clone(),
-            probes: 0,
+            probes,
+            looks: 0,
             signs: Arc::clone(&signs),
             wanted: FxHashSet::default(),
             owed: FxHashSet::default(),
             probe_interval: options.probe_interval,
         };
         let (orders, queue) = mpsc::channel(ORDERS_MAX);
-        let keeper = tokio::spawn(keeper.run(queue, reconnects, lapses)).abort_handle();
-        let taker = tokio::spawn(take(messages, keys, probe, signs, sink)).abort_handle();
+        let keeper = tokio::spawn(keeper.run(queue, reconnects, changes, lapses)).abort_handle();
+        let taker = tokio::spawn(take(messages, keys, signs, sink)).abort_handle();
         Ok(Self { orders, tasks: [keeper, taker] })
     }
 
@@ -120,10 +129,11 @@ struct Keeper {
     /// Sends probes: another connection than the one that hears them.
     prober: Link,
     keys: Keys,
-    probe: ChannelName,
-    /// How many probes were sent.
-    probes: u64,
+    probes: Probes,
+    /// How often it was looked whether everything comes through.
+    looks: u64,
     signs: Arc<Signs>,
+    /// What is subscribed to, with what lingers.
     wanted: FxHashSet<ChannelName>,
     /// Channels whose lapse is still to be told.
     owed: FxHashSet<ChannelName>,
@@ -135,6 +145,7 @@ impl Keeper {
         mut self,
         mut queue: mpsc::Receiver<Order>,
         mut reconnects: broadcast::Receiver<fred::types::config::Server>,
+        mut changes: Changes,
         lapses: mpsc::Sender<Lapse>,
     ) {
         let mut batch = Vec::new();
@@ -142,6 +153,8 @@ impl Keeper {
         let mut retries = tokio::time::interval(RETRY_INTERVAL);
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         retries.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut departures = tokio::time::interval(LINGER / 2);
+        departures.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let signs = Arc::clone(&self.signs);
         loop {
             tokio::select! {
@@ -158,29 +171,36 @@ impl Keeper {
                     let Ok(place) = place else { return };
                     place.send(Lapse { channels: self.owed.drain().collect() });
                 }
+                _ = retries.tick(), if !self.session.is_open() => {
+                    self.reopen().await;
+                }
+                _ = departures.tick(), if self.session.is_open() => self.depart().await,
+                () = changed(&mut changes), if self.session.is_open() => self.follow().await,
+                _ = probes.tick(), if self.session.is_open() => self.look().await,
+                // Last, for there may be no end of them.
                 count = queue.recv_many(&mut batch, ORDERS_MAX) => {
                     if count == 0 {
                         return;
                     }
                     self.serve(std::mem::take(&mut batch)).await;
                 }
-                _ = retries.tick(), if !self.session.is_open() => {
-                    self.reopen().await;
-                }
-                _ = probes.tick(), if self.session.is_open() => self.look().await,
             }
         }
     }
 
     /// Makes all subscriptions anew; what was published meanwhile may be missing.
     async fn reopen(&mut self) -> bool {
+        for channel in self.signs.lingering.all() {
+            self.forget(&channel);
+        }
         self.owed.extend(self.wanted.iter().cloned());
-        let all = self.wanted.iter().chain([&self.probe]);
+        self.probes.place(self.session.probes(&self.probes.base, &self.keys));
+        let all = self.wanted.iter().chain(self.probes.channels());
         let all = all.map(|channel| self.keys.audience(channel)).collect();
         match self.session.open(all).await {
             Ok(()) => {
-                // The probe that was sent last may be among what was lost.
-                self.signs.probe.store(self.probes, Ordering::Relaxed);
+                // The probes that were sent last may be among what was lost.
+                self.probes.forgive_all();
                 tracing::info!(channels = self.wanted.len(), "subscribed again");
                 true
             }
@@ -191,32 +211,38 @@ impl Keeper {
         }
     }
 
+    fn forget(&mut self, channel: &ChannelName) {
+        self.wanted.remove(channel);
+        self.owed.remove(channel);
+        self.signs.lingering.end(channel);
+    }
+
+    fn audiences(&self, channels: &[ChannelName]) -> Vec<String> {
+        channels.iter().map(|channel| self.keys.audience(channel)).collect()
+    }
+
     /// Serves calls that came together.
     async fn serve(&mut self, orders: Vec<Order>) {
-        let touched: FxHashSet<_> = orders.iter().map(|order| order.channel.clone()).collect();
-        let before: FxHashSet<_> = touched.intersection(&self.wanted).cloned().collect();
-        for order in &orders {
-            match order.wanted {
-                true => self.wanted.insert(order.channel.clone()),
-                false => self.wanted.remove(&order.channel),
-            };
+        let mut added = Vec::new();
+        for Order { channel, wanted, .. } in &orders {
+            let is_known = self.wanted.contains(channel);
+            if !wanted && is_known {
+                self.signs.lingering.begin(channel);
+            } else if *wanted && (self.signs.lingering.end(channel) || !is_known) {
+                // To be asked for again is no harm to one that lingered.
+                self.wanted.insert(channel.clone());
+                added.push(channel.clone());
+            }
         }
-        let changed =
-            touched.into_iter().filter(|it| self.wanted.contains(it) != before.contains(it));
-        let (added, gone): (Vec<_>, Vec<_>) = changed.partition(|it| self.wanted.contains(it));
-        let audiences = |channels: &[ChannelName]| {
-            channels.iter().map(|channel| self.keys.audience(channel)).collect::<Vec<_>>()
-        };
-        let (join, leave) = (audiences(&added), audiences(&gone));
-        let mut outcome = self.session.change(join, leave).await;
+        let mut outcome = Ok(());
+        if orders.iter().any(|order| order.wanted) {
+            outcome = self.session.change(self.audiences(&added), Vec::new()).await;
+        }
         if outcome.is_err() && self.reopen().await {
             outcome = Ok(());
         }
         if outcome.is_err() {
-            for channel in added {
-                self.wanted.remove(&channel);
-                self.owed.remove(&channel);
-            }
+            added.iter().for_each(|channel| self.forget(channel));
         }
         for order in orders {
             let failed = outcome.as_ref().err().filter(|_| order.wanted);
@@ -225,28 +251,57 @@ impl Keeper {
         }
     }
 
-    /// Sends a message to itself: a connection may look healthy and deliver nothing. If the last
-    /// one has not come by now, the connection is given up.
-    async fn look(&mut self) {
-        if self.signs.probe.load(Ordering::Relaxed) < self.probes {
-            tracing::warn!("nothing comes through Pub/Sub; connecting again");
-            self.session.reconnect().await;
+    /// Takes back, in one go, what nobody has wanted for a while.
+    async fn depart(&mut self) {
+        let due = self.signs.lingering.due();
+        if due.is_empty() {
             return;
         }
-        match self.session.moved(&self.wanted, &self.keys).await {
-            Ok(moved) => self.owed.extend(moved),
-            Err(error) => {
-                tracing::debug!(%error, "could not look for moved channels");
-                self.session.lose();
-                return;
+        if let Err(error) = self.session.change(Vec::new(), self.audiences(&due)).await {
+            tracing::debug!(%error, "could not unsubscribe");
+        }
+        due.iter().for_each(|channel| self.forget(channel));
+    }
+
+    /// On a cluster, goes where the channels are by now; what was published meanwhile may be missing.
+    async fn follow(&mut self) {
+        let followed = async {
+            let moved = self.session.moved(&self.keys).await?;
+            moved.iter().for_each(|channel| self.probes.forgive(channel));
+            self.owed.extend(moved.into_iter().filter(|channel| self.wanted.contains(channel)));
+            let (new, gone) = self.probes.place(self.session.probes(&self.probes.base, &self.keys));
+            if new.is_empty() && gone.is_empty() {
+                return Ok(());
             }
+            let (new, gone) = (self.audiences(&new), self.audiences(&gone));
+            self.session.change(new, gone).await
+        };
+        let followed: Result<(), StoreError> = followed.await;
+        if let Err(error) = followed {
+            tracing::debug!(%error, "could not look for moved channels");
+            self.session.lose();
         }
-        let next = self.probes + 1;
-        let ask = Ask::Send(self.keys.audience(&self.probe), next.to_string());
-        // If it could not be sent, nothing is known about what can be heard.
-        if self.prober.ask(ask).await.is_ok() {
-            self.probes = next;
+    }
+
+    /// Sends messages to itself. If the last ones have not come by now, the connection is given up.
+    async fn look(&mut self) {
+        self.follow().await;
+        if self.probes.is_silent() {
+            tracing::warn!("nothing comes through Pub/Sub; connecting again");
+            self.session.reconnect().await;
         }
+        if self.session.is_open() {
+            self.looks += 1;
+            self.probes.send(self.looks, &self.prober, &self.keys).await;
+        }
+    }
+}
+
+/// Waits until slots of a cluster have moved, for all that is known.
+async fn changed(changes: &mut Changes) {
+    if let Err(RecvError::Closed) = changes.recv().await {
+        // The connection that tells so ends with the node.
+        std::future::pending().await
     }
 }
 
@@ -254,7 +309,6 @@ impl Keeper {
 async fn take(
     mut messages: broadcast::Receiver<Message>,
     keys: Keys,
-    probe: ChannelName,
     signs: Arc<Signs>,
     sink: mpsc::Sender<Delivery>,
 ) {
@@ -271,10 +325,7 @@ async fn take(
         let Some(channel) = keys.channel_of(&message.channel) else { continue };
         let text = message.value.as_str();
         let Some(text) = text else { continue };
-        if channel == probe {
-            if let Ok(number) = text.parse() {
-                signs.probe.fetch_max(number, Ordering::Relaxed);
-            }
+        if signs.heard.take(&channel, &text) || signs.lingering.has(&channel) {
             continue;
         }
         let Some(delivery) = wire::delivery(channel, &text) else {

@@ -3,6 +3,7 @@
 -- buckets, then the buckets. ARGV: this call's name, how many events are remembered at least and at most, the first
 -- event of the time in which they are remembered, how many windows there are; then of each tally the event, the field,
 -- the amount, and for each window the place of the bucket among KEYS, its number, and for how many milliseconds it is kept.
+-- Returns what names the history of this server's data.
 local SEEN, FORGOTTEN, windows = KEYS[1], KEYS[2], tonumber(ARGV[5])
 local least, most, horizon = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local floor = redis.call('GET', FORGOTTEN) or ''
@@ -32,3 +33,4 @@ end
 if floor ~= '' then
   redis.call('SET', FORGOTTEN, floor)
 end
+return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')

@@ -16,6 +16,7 @@ use crate::domain::publication::{Epoch, StreamPosition};
 use crate::ports::StoreError;
 use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
+use crate::ports::runs::Runs;
 
 mod contract {
     use super::*;
@@ -49,7 +50,6 @@ mod own_server {
         a_redis_that_hangs_is_told_of_in_time,
         an_epoch_that_was_drawn_before_redis_was_emptied_is_never_begun,
         scripts_that_the_server_forgot_are_taught_again,
-        many_channels_are_subscribed_to_at_once,
     ];
 }
 
@@ -95,7 +95,7 @@ async fn next(node: &mut Node) -> Delivery {
 /// Keeps `n` in the log, as relayed at `position`.
 async fn record(log: &ModelLog, n: u16, position: &StreamPosition) {
     if n == 1 {
-        log.open_incarnation(incarnation(1), at(0)).await.unwrap();
+        log.open(incarnation(1), at(0)).await.unwrap();
     }
     log.append(&[logged(1, n.into(), numbered(n))]).await.unwrap();
     let (channel, event) = (ChannelName::feed(), event_id(n));
@@ -306,16 +306,12 @@ async fn a_redis_that_hangs_is_told_of_in_time() {
     node.broker.subscribe(&ChannelName::feed()).await.unwrap();
     publish(&node, 1).await;
     next(&mut node).await;
-    let signal = |name: &str| {
-        let pid = server.pid().to_string();
-        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
-    };
-    signal("-STOP");
+    server.signal("-STOP");
     let began = std::time::Instant::now();
     assert!(try_publish(&node, 2).await.is_err());
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     tokio::time::sleep(Duration::from_secs(3)).await;
-    signal("-CONT");
+    server.signal("-CONT");
     publish_again(&node, 3).await;
     let heard = async {
         loop {
@@ -359,20 +355,4 @@ async fn scripts_that_the_server_forgot_are_taught_again() {
         server.ask(&["SCRIPT", "FLUSH"]);
     }
     assert_eq!(feed(&node).await.publications.len(), 3);
-}
-
-async fn many_channels_are_subscribed_to_at_once() {
-    let server = Server::start();
-    let (options, log) = (with_own_prefix(&server.url()), Arc::new(ModelLog::default()));
-    let node = Arc::new(node(&options, &log).await);
-    let channels: Vec<_> = (0..2_000).map(|n| ChannelName::tag(&n.to_string())).collect();
-    let calls = channels.iter().map(|channel| node.broker.subscribe(channel));
-    futures_util::future::try_join_all(calls).await.unwrap();
-    let count = format!("{}*", options.prefix);
-    let redis::Value::Array(heard) = server.ask(&["PUBSUB", "CHANNELS", &count]) else { panic!() };
-    assert_eq!(heard.len(), channels.len() + 1, "and the probe");
-    let calls = channels.iter().map(|channel| node.broker.unsubscribe(channel));
-    futures_util::future::try_join_all(calls).await.unwrap();
-    let redis::Value::Array(heard) = server.ask(&["PUBSUB", "CHANNELS", &count]) else { panic!() };
-    assert_eq!(heard.len(), 1);
 }

@@ -1,6 +1,6 @@
 //! A cluster of three masters: the contracts, and a slot that moves under traffic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -9,15 +9,19 @@ use super::server::{PATIENCE, nodes_of};
 use super::*;
 use crate::adapters::contract::Subject;
 use crate::adapters::contract::broker::BrokerSubject;
-use crate::adapters::contract::event_id;
 use crate::adapters::contract::model::bare;
 use crate::adapters::contract::rate_limits::LimitsSubject;
 use crate::adapters::contract::trending::WEIGHTS;
+use crate::adapters::contract::{cursor, event_id, incarnation, logged};
 use crate::adapters::memory::rate_limits::MemoryRateLimits;
 use crate::adapters::redis::{RedisPresence, RedisRateLimits, RedisTrending};
 use crate::domain::channel::ChannelName;
-use crate::ports::broker::{Broker, Outgoing, Retention};
+use crate::domain::ids::EventId;
+use crate::domain::publication::StreamPosition;
+use crate::ports::broker::{Broker, HistoryQuery, Outgoing, Retention};
+use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
 use crate::ports::presence::Presence;
+use crate::ports::runs::Runs;
 use crate::ports::trending::Trending;
 
 mod broker {
@@ -73,7 +77,10 @@ mod trending {
 }
 
 mod slots {
-    super::tests![what_a_moving_slot_delays_arrives_and_no_offset_means_two_things];
+    super::tests![
+        a_slot_that_moves_under_traffic_loses_nothing_and_no_offset_means_two_things,
+        every_master_is_probed,
+    ];
 }
 
 const KEPT: Retention = Retention { size: 1_000, ttl: Duration::from_secs(3_600) };
@@ -114,53 +121,102 @@ async fn move_slot(nodes: &[String], key: &str) {
     }
 }
 
-async fn what_a_moving_slot_delays_arrives_and_no_offset_means_two_things() {
-    let (options, _keep) = of(CLUSTER_URL);
-    let nodes = nodes_of(&options.url);
-    assert_eq!(nodes.len(), 3);
-    let log = Arc::new(ModelLog::default());
-    let (publisher, mut hearer) = (node(&options, &log).await, node(&options, &log).await);
-    // A slot of its own: other tests use the same cluster.
-    let channel = ChannelName::tag(&options.prefix.replace(':', ""));
-    hearer.broker.subscribe(&channel).await.unwrap();
-    let mut meaning = BTreeMap::new();
-    let mut publish = async |n: u16| {
-        let event = bare(n, &["feed:all"]);
-        let outgoing = Outgoing {
-            channel: channel.clone(),
-            event: Some(event.id),
-            body: absent::body_of(&event),
-            retention: Some(KEPT),
-        };
+/// Publishes numbered events to one channel, one after the other, and records where they are.
+struct Publisher {
+    node: Node,
+    log: Arc<ModelLog>,
+    channel: ChannelName,
+    meaning: BTreeMap<StreamPosition, EventId>,
+    count: u16,
+}
+
+impl Publisher {
+    async fn publish(&mut self) -> EventId {
+        self.count += 1;
+        let event = bare(self.count, &["feed:all"]);
+        let (channel, body, id) = (self.channel.clone(), absent::body_of(&event), event.id);
+        self.log.append(&[logged(1, self.count.into(), event)]).await.unwrap();
+        let outgoing = Outgoing { channel, event: Some(id), body, retention: Some(KEPT) };
         let began = Instant::now();
-        let place = loop {
-            match publisher.broker.publish(std::slice::from_ref(&outgoing)).await {
+        let position = loop {
+            match self.node.broker.publish(std::slice::from_ref(&outgoing)).await {
                 Ok(places) => break places[0].clone().unwrap(),
                 Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
-        assert_eq!(meaning.insert(place, n), None, "an offset was used before");
+        let (channel, place) = (self.channel.clone(), position.clone());
+        let relay = RelayRecord { channel, position: place, event: id };
+        self.log.record(&[relay], cursor(1, self.count.into())).await.unwrap();
+        assert_eq!(self.meaning.insert(position, id), None, "an offset was used before");
+        id
+    }
+}
+
+/// Takes what was delivered: in each epoch the offsets rise, and all mean what was published there.
+fn check_deliveries(hearer: &mut Node, meaning: &BTreeMap<StreamPosition, EventId>) {
+    let mut last: Option<StreamPosition> = None;
+    while let Ok(Delivery { epoch, publication, .. }) = hearer.deliveries.try_recv() {
+        let position = StreamPosition { epoch: epoch.unwrap(), offset: publication.offset };
+        assert_eq!(meaning.get(&position), publication.event.as_ref());
+        assert!(last.as_ref().is_none_or(|last| *last < position), "{last:?}, then {position:?}");
+        last = Some(position);
+    }
+}
+
+async fn a_slot_that_moves_under_traffic_loses_nothing_and_no_offset_means_two_things() {
+    let (options, _keep) = of(CLUSTER_URL);
+    let nodes = nodes_of(&options.url);
+    assert_eq!(nodes.len(), 3);
+    let log = Arc::new(ModelLog::default());
+    log.open(incarnation(1), at(0)).await.unwrap();
+    let mut hearer = node(&options, &log).await;
+    // A slot of its own: other tests use the same cluster.
+    let channel = ChannelName::tag(&options.prefix.replace(':', ""));
+    hearer.broker.subscribe(&channel).await.unwrap();
+    let mut publisher = Publisher {
+        node: node(&options, &log).await,
+        log,
+        channel: channel.clone(),
+        meaning: BTreeMap::new(),
+        count: 0,
     };
-    for n in 0..50 {
-        publish(n).await;
+    for _ in 0..50 {
+        publisher.publish().await;
     }
-    let key = format!("{}{{{channel}}}", options.prefix);
-    let all = nodes.clone();
-    let moving = tokio::spawn(async move { move_slot(&all, &key).await });
-    let mut n = 50;
-    while !moving.is_finished() {
-        publish(n).await;
-        n += 1;
+    for _ in 0..2 {
+        let (all, key) = (nodes.clone(), format!("{}{{{channel}}}", options.prefix));
+        let moving = tokio::spawn(async move { move_slot(&all, &key).await });
+        while !moving.is_finished() {
+            publisher.publish().await;
+        }
+        moving.await.unwrap();
+        // It is told where something may be missing, and from then on all is heard.
+        let lapse = timeout(PATIENCE, hearer.lapses.recv()).await.expect("a lapse is due").unwrap();
+        assert!(lapse.channels.contains(&channel));
+        check_deliveries(&mut hearer, &publisher.meaning);
+        for _ in 0..20 {
+            let event = publisher.publish().await;
+            let next = timeout(PATIENCE, hearer.deliveries.recv()).await.expect("it is heard");
+            assert_eq!(next.unwrap().publication.event, Some(event));
+        }
     }
-    moving.await.unwrap();
-    // It is told where something may be missing, and from then on all is heard.
-    let lapse = timeout(PATIENCE, hearer.lapses.recv()).await.expect("a lapse is due").unwrap();
-    assert!(lapse.channels.contains(&channel));
-    while hearer.deliveries.try_recv().is_ok() {}
-    for n in n..n + 20 {
-        publish(n).await;
-        let next = timeout(PATIENCE, hearer.deliveries.recv()).await.expect("it is heard");
-        assert_eq!(next.unwrap().publication.event, Some(event_id(n)));
+    // All of it is there, in its order.
+    let all = HistoryQuery { since: None, limit: usize::MAX, reverse: false };
+    let page = hearer.broker.history(&channel, KEPT, &all).await.unwrap();
+    let there: Vec<_> = page.publications.iter().map(|it| (it.offset, it.event)).collect();
+    let wanted = (1..=publisher.count).map(|n| (u64::from(n), Some(event_id(n))));
+    assert_eq!(there, wanted.collect::<Vec<_>>());
+    let epochs: BTreeSet<_> = publisher.meaning.keys().map(|position| &position.epoch).collect();
+    assert_eq!(epochs.len(), 3, "one on each server that had the slot");
+}
+
+async fn every_master_is_probed() {
+    let (options, _keep) = of(CLUSTER_URL);
+    let _node = node(&options, &Arc::new(ModelLog::default())).await;
+    for url in nodes_of(&options.url) {
+        let pattern = format!("{}{{node:probe-*", options.prefix);
+        let probes: Vec<String> = ask(&url, &format!("PUBSUB SHARDCHANNELS {pattern}"));
+        assert_eq!(probes.len(), 1, "{url}: {probes:?}");
     }
 }

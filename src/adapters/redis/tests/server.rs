@@ -62,9 +62,10 @@ impl Server {
         }
     }
 
-    /// The number of its process.
-    pub(super) fn pid(&self) -> u32 {
-        self.process.as_ref().unwrap().id()
+    /// Sends its process a signal.
+    pub(super) fn signal(&self, name: &str) {
+        let pid = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     pub(super) fn url(&self) -> String {
@@ -112,7 +113,7 @@ pub(super) fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 

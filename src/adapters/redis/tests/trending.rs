@@ -15,6 +15,19 @@ async fn fresh() -> Subject<dyn Trending> {
 
 crate::adapters::contract::trending::trending_contract!(fresh);
 
+mod cleared {
+    use super::*;
+    use crate::adapters::contract::audit_trending::ClearedTrending;
+
+    async fn fresh() -> ClearedTrending {
+        let (commands, keep) = commands().await;
+        let trending = Arc::new(RedisTrending::new(commands, WEIGHTS, &SystemEntropy));
+        ClearedTrending { trending: trending.clone(), tallies: trending, keep }
+    }
+
+    crate::adapters::contract::audit_trending::audit_trending_contract!(fresh);
+}
+
 mod own {
     use super::*;
 

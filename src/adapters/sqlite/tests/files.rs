@@ -11,6 +11,7 @@ use crate::domain::publication::Json;
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
+use crate::ports::runs::Runs;
 
 use super::*;
 
@@ -67,7 +68,8 @@ async fn a_file_without_the_schema_is_refused_unless_it_may_be_migrated() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log.db");
     let open = async |migrate| Database::open(&path, Schema::Log, migrate).await;
-    assert!(matches!(open(false).await, Err(OpenError::Connect { .. })));
+    assert!(matches!(open(false).await, Err(OpenError::Mismatch { .. })));
+    assert!(!path.exists(), "nothing was made");
     std::fs::write(&path, "").unwrap();
     assert!(matches!(open(false).await, Err(OpenError::Mismatch { .. })));
     let db = open(true).await.unwrap();
@@ -162,7 +164,8 @@ async fn a_writer_whose_transaction_sqlite_ended_by_itself_is_replaced() {
 async fn a_write_that_is_given_up_midway_stops_nobody() {
     let (db, _directory) = database(Schema::Log).await;
     let ledger = SqliteRelayLedger::new(db.clone());
-    ledger.open_incarnation(run(), NOON).await.unwrap();
+    let runs = SqliteRuns::new(db.clone());
+    runs.open(run(), NOON).await.unwrap();
     let cursor = |seq| LogCursor { incarnation: run(), seq };
     for seq in 1..50 {
         // Given up after more and more steps of the way.
@@ -176,7 +179,7 @@ async fn a_write_that_is_given_up_midway_stops_nobody() {
         drop(write);
     }
     ledger.record(&[], cursor(50)).await.unwrap();
-    assert_eq!(ledger.open_cursors().await.unwrap(), [cursor(50)]);
+    assert_eq!(runs.all_open().await.unwrap()[0].cursor, cursor(50));
 }
 
 #[tokio::test]

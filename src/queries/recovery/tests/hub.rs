@@ -11,7 +11,7 @@ use crate::adapters::contract::model::{ModelLog, bare};
 use crate::adapters::contract::{absent, at, cursor, incarnation, logged};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
-use crate::adapters::sqlite::{Database, Schema, SqliteEventLog, SqliteRelayLedger};
+use crate::adapters::sqlite::{Database, Schema, SqliteEventLog, SqliteRelayLedger, SqliteRuns};
 use crate::domain::announcement;
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
@@ -19,6 +19,7 @@ use crate::domain::namespace::{HistoryRecovery, Namespaces};
 use crate::domain::publication::Delivery;
 use crate::ports::clock::Clock;
 use crate::ports::event_log::{EventLog, RelayRecord};
+use crate::ports::runs::Runs;
 use crate::relay::publisher::Publisher;
 
 /// Two channels that recover from the log, and one from its history alone.
@@ -33,13 +34,14 @@ const PAGE: PageLimit = PageLimit { publications: 3, bytes: 17 };
 pub(super) struct Stores {
     events: Arc<dyn EventLog>,
     ledger: Arc<dyn RelayLedger>,
+    runs: Arc<dyn Runs>,
     _keep: Option<TempDir>,
 }
 
 impl Stores {
     pub(super) async fn model() -> Self {
         let log = Arc::new(ModelLog::default());
-        Self { events: log.clone(), ledger: log, _keep: None }
+        Self { events: log.clone(), ledger: log.clone(), runs: log, _keep: None }
     }
 
     pub(super) async fn sqlite() -> Self {
@@ -47,7 +49,8 @@ impl Stores {
         let path = keep.path().join(Schema::Log.file_name());
         let db = Database::open(&path, Schema::Log, true).await.unwrap();
         let events = Arc::new(SqliteEventLog::new(db.clone()));
-        Self { events, ledger: Arc::new(SqliteRelayLedger::new(db)), _keep: Some(keep) }
+        let (ledger, runs) = (SqliteRelayLedger::new(db.clone()), SqliteRuns::new(db));
+        Self { events, ledger: Arc::new(ledger), runs: Arc::new(runs), _keep: Some(keep) }
     }
 }
 
@@ -222,7 +225,7 @@ impl Hub {
         self.clock.advance(Duration::from_millis(1));
         self.left_behind.extend(self.due.drain(..).filter_map(|due| due.event));
         self.run += 1;
-        self.stores.ledger.open_incarnation(incarnation(self.run), self.clock.now()).await.unwrap();
+        self.stores.runs.open(incarnation(self.run), self.clock.now()).await.unwrap();
         (self.publisher, self.recovery, self.deliveries) =
             node(&self.stores, &self.clock, &self.namespaces).await;
         for stream in &mut self.streams {

@@ -1,7 +1,7 @@
--- Begins an epoch, unless there is one or the witness is gone. ARGV: witness, epoch, ttl, meta ttl, then
--- event, body and time of each publication of earlier epochs that it begins with. Returns nothing of use: whoever
--- asked goes on with what there is now.
-if stream_here() then
+-- Begins an epoch, unless there is one or the witness is gone. ARGV: witness, epoch, ttl, meta ttl, histories that were
+-- left, then event, body and time of each publication of earlier epochs that it begins with. Returns nothing of use:
+-- whoever asked goes on with what there is now.
+if stream_here(ARGV[5]) then
   return 0
 end
 local here = replid()
@@ -10,7 +10,7 @@ if redis.call('HGET', META, 'w:' .. ARGV[1]) ~= here then
 end
 redis.call('DEL', META, STREAM, EVENTS)
 local top = 0
-for i = 5, #ARGV, 3 do
+for i = 6, #ARGV, 3 do
   top = top + 1
   append(top, ARGV[i + 2], ARGV[i], ARGV[i + 1])
 end

@@ -14,11 +14,13 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- The epoch, the top and what was seeded, if the stream is the one that this data began.
-local function stream_here()
-  local meta = redis.call('HMGET', META, 'epoch', 'top', 'seeded', 'replid')
-  if meta[1] and meta[4] == replid() then
-    return meta[1], tonumber(meta[2]), meta[3]
+-- The epoch, the top, what was seeded and what names this data, if the stream is the one that this data began. `left`
+-- are histories that the caller left, each `<replid>=<epoch> `: on those, lower epochs are over.
+local function stream_here(left)
+  local meta, here = redis.call('HMGET', META, 'epoch', 'top', 'seeded', 'replid'), replid()
+  local floor = string.match(left, here .. '=(%w+) ') or ''
+  if meta[1] and meta[4] == here and meta[1] > floor then
+    return meta[1], tonumber(meta[2]), meta[3], here
   end
 end
 

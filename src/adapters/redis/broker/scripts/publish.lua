@@ -1,15 +1,15 @@
--- Publishes entries. ARGV: now, ttl, size, meta ttl (milliseconds), PUBLISH or SPUBLISH, where to,
--- then event (or '') and body of each entry. Returns nil if the channel has no epoch here,
--- else the epoch and the offset of each entry.
+-- Publishes entries. ARGV: now, ttl, size, meta ttl (milliseconds), histories that were left, PUBLISH or SPUBLISH, where
+-- to, then event (or '') and body of each entry. Returns nil if the channel has no epoch here,
+-- else the epoch, what names this data, and the offset of each entry.
 local now, ttl, size, meta_ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local verb, audience = ARGV[5], ARGV[6]
-local epoch, top = stream_here()
+local verb, audience = ARGV[6], ARGV[7]
+local epoch, top, _, here = stream_here(ARGV[5])
 if not epoch then
   return nil
 end
 trim(top, size, tonumber(now) - ttl)
-local reply = { epoch }
-for i = 7, #ARGV, 2 do
+local reply = { epoch, here }
+for i = 8, #ARGV, 2 do
   local event, body = ARGV[i], ARGV[i + 1]
   local known = event ~= '' and redis.call('ZSCORE', EVENTS, event)
   if known then

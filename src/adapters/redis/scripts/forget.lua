@@ -1,0 +1,3 @@
+#!lua
+-- Forgets a session. KEYS: the session's.
+redis.call('DEL', KEYS[1])
