@@ -1,6 +1,7 @@
 //! Numbered changes: how they become visible, and what waits for what.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::adapters::contract::accounts::{HASH, ada, session};
 use crate::adapters::contract::at;
@@ -55,6 +56,8 @@ async fn a_login_waits_for_a_change_of_the_password_that_is_under_way() {
             tokio::spawn(async move { accounts.open_session(&session(user, 1), HASH).await })
         };
         until("the login to wait for a lock", || async {
+            // The server makes this table anew only for whoever asks after nobody did for 100 ms.
+            tokio::time::sleep(Duration::from_millis(250)).await;
             let waiting: i64 = sqlx::query_scalar(
                 "SELECT COUNT(*) FROM information_schema.innodb_trx AS t
                  JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id
