@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{Api, Databases, Follower, Heard, Person, Places, Server, Start, id, until};
+use crate::support::{
+    Api, Databases, Follower, Heard, Person, Places, Server, Start, id, until, until_ok,
+};
 
 /// Between two writes of one writer.
 const PACE: Duration = Duration::from_millis(30);
@@ -108,12 +110,11 @@ impl Stage {
         let channel = format!("post:{}", self.target);
         for (n, follower) in self.followers.iter().enumerate() {
             let what = format!("everything to arrive at subscriber {n}");
-            let missing = || self.missing(written, &follower.heard());
-            let began = Instant::now();
-            while !missing().is_empty() && began.elapsed() < SETTLE_PATIENCE {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            assert_eq!(missing(), Vec::<String>::new(), "waited in vain for {what}");
+            until_ok(SETTLE_PATIENCE, &what, async || {
+                let missing = self.missing(written, &follower.heard());
+                if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}")) }
+            })
+            .await;
             let heard = follower.heard();
             assert_eq!(heard.faults, Vec::<String>::new(), "subscriber {n}, told {:?}", heard.told);
             // The last one that came tells how it is.
@@ -150,19 +151,14 @@ impl Stage {
 
     async fn judge_trending(&self, api: &Api) {
         let wanted = json!(self.fans.len());
-        let mut last = Value::Null;
-        let began = Instant::now();
-        while began.elapsed() < SETTLE_PATIENCE {
+        until_ok(SETTLE_PATIENCE, &format!("{wanted} likes in the trending list"), async || {
             let answer = api.get("/v1/trending?window=1h&explain=true").send().await;
             let items = answer.expect(200)["items"].as_array().expect("a list has items");
             let item = items.iter().find(|item| item["post_id"] == json!(self.target));
-            last = item.cloned().unwrap_or_default();
-            if last["explain"]["likes"]["count"] == wanted {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("the trending list should count {wanted} likes: {last}");
+            let item = item.cloned().unwrap_or_default();
+            if item["explain"]["likes"]["count"] == wanted { Ok(()) } else { Err(item) }
+        })
+        .await;
     }
 }
 

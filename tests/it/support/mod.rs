@@ -27,4 +27,4 @@ pub(crate) use redis_wire::RedisWire;
 pub(crate) use server::{API_KEY, Server, Start};
 pub(crate) use skip::{has_program, skipped};
 pub(crate) use socket::{Closed, Position, Socket};
-pub(crate) use wait::{PATIENCE, until, within};
+pub(crate) use wait::{PATIENCE, until, until_ok, within};

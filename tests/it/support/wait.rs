@@ -28,13 +28,25 @@ pub(crate) async fn until<T>(
     what: &str,
     mut look: impl AsyncFnMut() -> Option<T>,
 ) -> T {
+    until_ok(patience, what, async || look().await.ok_or("")).await
+}
+
+/// The same where `look` says how things are as long as they are not as they should be.
+pub(crate) async fn until_ok<T, E: std::fmt::Display>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
     let started = Instant::now();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
-        if let Some(value) = look().await {
-            return value;
+        match look().await {
+            Ok(value) => return value,
+            Err(how) => {
+                let waited = started.elapsed();
+                assert!(waited < patience, "waited {patience:?} in vain for {what} {how}");
+            }
         }
-        assert!(started.elapsed() < patience, "waited {patience:?} in vain for {what}");
     }
 }
