@@ -20,7 +20,7 @@ use crate::projections::takeover::Takeover;
 use crate::projections::trending;
 use crate::relay::outbound::OutboundRelay;
 use crate::relay::publisher::Publisher;
-use crate::relay::recorder;
+use crate::relay::recorder::Recorder;
 use crate::settings::{Settings, StoreUrl};
 
 /// The tasks of the write path, in the order in which they end.
@@ -58,7 +58,12 @@ pub(super) async fn start(settings: &Settings, stores: &Stores) -> Result<WriteP
         present: stores.present(),
         trending: Arc::clone(&stores.trending),
     });
-    let (recorder, recording) = recorder::start(Arc::clone(&stores.ledger));
+    let recorder = Recorder {
+        ledger: Arc::clone(&stores.ledger),
+        log: Arc::clone(&stores.log),
+        publisher: Arc::clone(&publisher),
+    };
+    let (recorder, recording) = recorder.start();
     let (outbound, relay) = OutboundRelay::new(
         Arc::clone(&publisher),
         Arc::clone(&stores.log),

@@ -67,6 +67,11 @@ pub struct HistoryPage {
     pub oldest: u64,
     /// The publications, in the order asked for.
     pub publications: Vec<Publication>,
+    /// For how long nothing has been published in earlier epochs, at least. What was published in them and is
+    /// not recorded yet may be on its way to the ledger for as long as [`RECORDED_WITHIN`].
+    ///
+    /// [`RECORDED_WITHIN`]: super::event_log::RECORDED_WITHIN
+    pub age: Duration,
 }
 
 /// Channels whose deliveries were interrupted and come again: what was published meanwhile may be

@@ -1,5 +1,7 @@
 //! The event log: the truth about what happened, and where each event was relayed.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::channel::ChannelName;
@@ -9,6 +11,10 @@ use crate::domain::publication::{Epoch, StreamPosition};
 use crate::domain::time::Timestamp;
 
 use super::StoreError;
+
+/// A relay that was not recorded within this time, counted from before it was asked for, is looked at once more: if its
+/// epoch is over, nobody who recovers from that epoch may have been told of it, and it is relayed again.
+pub const RECORDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Some events of a batch are not known to be durable.
 #[derive(Debug, thiserror::Error)]

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::analytics_batch::Projection;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, LoggedEvent};
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::content::Content;
-use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
+use crate::ports::event_log::{EventLog, LogCursor, RECORDED_WITHIN, RelayLedger};
 use crate::ports::runs::{OpenRun, Runs};
 use crate::relay::publisher::Publisher;
 
@@ -66,15 +68,31 @@ impl CatchUp {
             let Some(last) = batch.last() else {
                 return Ok(Some(count));
             };
-            let (_, records) =
-                self.publisher.publish(batch.iter().map(|logged| &logged.event)).await?;
             cursor.seq = last.seq;
-            self.ledger.record(&records, cursor).await?;
+            self.relay(&batch, cursor).await?;
             count += batch.len();
             match self.runs.take(cursor.incarnation, *beat).await? {
                 Some(next) => *beat = next,
                 None => return Ok(None),
             }
+        }
+    }
+
+    /// Relays a batch until its records were written in time, or say what they said before (see [`RECORDED_WITHIN`]).
+    async fn relay(&self, batch: &[LoggedEvent], cursor: LogCursor) -> Result<(), StoreError> {
+        let mut recorded = None;
+        loop {
+            let asked_at = Instant::now();
+            let events = batch.iter().map(|logged| &logged.event);
+            let (_, records) = self.publisher.publish(events).await?;
+            if recorded.as_ref() == Some(&records) {
+                return Ok(());
+            }
+            self.ledger.record(&records, cursor).await?;
+            if asked_at.elapsed() <= RECORDED_WITHIN {
+                return Ok(());
+            }
+            recorded = Some(records);
         }
     }
 }

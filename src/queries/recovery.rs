@@ -8,7 +8,7 @@ use crate::domain::namespace::ChannelOptions;
 use crate::domain::publication::{Epoch, Publication, StreamPosition};
 use crate::ports::StoreError;
 use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Retention};
-use crate::ports::event_log::{RelayLedger, RelayedEvent};
+use crate::ports::event_log::{RECORDED_WITHIN, RelayLedger, RelayedEvent};
 use crate::ports::present::PresentReader;
 
 /// Between looks at a record that another part of the node is about to write.
@@ -16,6 +16,9 @@ const RECORD_POLL: Duration = Duration::from_millis(50);
 /// How often it is looked for. A relay that could not be recorded within a
 /// second is relayed again, and then comes live.
 const RECORD_POLLS: usize = 24;
+/// How long after its beginning an epoch tells what was relayed in earlier ones: by then that is recorded, or relayed
+/// again.
+const EPOCH_SETTLES: Duration = RECORDED_WITHIN.saturating_mul(2);
 
 /// A part of what a subscriber missed.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,7 +161,7 @@ impl Recovery {
     ) -> Result<Option<RecoveredPage>, StoreError> {
         for _ in 0..RECORD_POLLS {
             let page = self.history(channel, retention, Some(since), limit).await?;
-            let HistoryPage { top, seeded_through, oldest, publications } = page;
+            let HistoryPage { top, seeded_through, oldest, publications, .. } = page;
             if since > top.offset {
                 return Ok(None);
             }
@@ -189,9 +192,7 @@ impl Recovery {
         since: StreamPosition,
     ) -> Result<RecoveredPage, StoreError> {
         let limit = self.limit.publications;
-        // The history is read after the log: what is relayed between the two is in the history.
-        let recorded = self.ledger.relayed_after(channel, &since, limit).await?;
-        let current = self.history(channel, retention, None, 0).await?;
+        let (recorded, current) = self.settled(channel, retention, &since).await?;
         let is_older = |relayed: &RelayedEvent| relayed.position.epoch < current.top.epoch;
         let (older, recorded) = recorded.split_at(recorded.partition_point(is_older));
         let mut publications = self.rebuilt(channel, older, false).await?;
@@ -216,6 +217,28 @@ impl Recovery {
         let within = RecoveredPage::within(page.top, start, fresh);
         publications.extend(within.publications);
         Ok(RecoveredPage { publications, ..within })
+    }
+
+    /// What the ledger has after `since`, up to as many as a page holds, once nothing of earlier epochs is to come any
+    /// more; and the stream as it is then.
+    async fn settled(
+        &self,
+        channel: &ChannelName,
+        retention: Retention,
+        since: &StreamPosition,
+    ) -> Result<(Vec<RelayedEvent>, HistoryPage), StoreError> {
+        let mut before = self.history(channel, retention, None, 0).await?;
+        loop {
+            tokio::time::sleep(EPOCH_SETTLES.saturating_sub(before.age)).await;
+            let limit = self.limit.publications;
+            let recorded = self.ledger.relayed_after(channel, since, limit).await?;
+            // Read after the ledger: what is relayed between the two is in the history.
+            let current = self.history(channel, retention, None, 0).await?;
+            if current.top.epoch == before.top.epoch {
+                return Ok((recorded, current));
+            }
+            before = current;
+        }
     }
 
     /// The publications that told of events; of an earlier epoch they carry no offset.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::publisher::{Positions, Publisher};
 use super::recorder::Relayed;
@@ -180,12 +181,13 @@ impl OutboundRelay {
         &mut self,
         events: impl Iterator<Item = &'a LoggedEvent> + Clone,
     ) -> Vec<Positions> {
-        let Some(last) = events.clone().last() else {
+        let (Some(first), Some(last)) = (events.clone().next(), events.clone().last()) else {
             return Vec::new();
         };
-        let (positions, records) = loop {
+        let (asked_at, positions, records) = loop {
+            let asked_at = Instant::now();
             match self.publisher.publish(events.clone().map(|logged| &logged.event)).await {
-                Ok(done) => break done,
+                Ok((positions, records)) => break (asked_at, positions, records),
                 Err(error) => {
                     tracing::warn!(%error, "could not publish; trying again");
                     tokio::time::sleep(RETRY_DELAY).await;
@@ -199,7 +201,8 @@ impl OutboundRelay {
         }
         let cursor = LogCursor { incarnation: self.incarnation, seq: last.seq };
         // The recorder outlives the relay.
-        let _ = self.recorder.send(Relayed { records, cursor }).await;
+        let relayed = Relayed { records, after: first.seq - 1, cursor, asked_at };
+        let _ = self.recorder.send(relayed).await;
         positions
     }
 }

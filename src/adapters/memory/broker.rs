@@ -315,6 +315,8 @@ impl Stream {
             seeded_through: self.seeded_through,
             oldest: self.entries.front().map_or(self.top + 1, |entry| entry.publication.offset),
             publications,
+            // Earlier epochs are those of earlier processes, and of streams that have long been idle.
+            age: Duration::MAX,
         }
     }
 }

@@ -68,6 +68,7 @@ pub struct RedisBroker {
     subscriber: Subscriber,
     epochs: Epochs,
     lineages: Lineages,
+    is_cluster: bool,
     ledger: Arc<dyn RelayLedger>,
     present: PresentReader,
     clock: Arc<dyn Clock>,
@@ -121,6 +122,7 @@ impl RedisBroker {
             subscriber,
             epochs: Epochs::new(Arc::clone(&ledger)),
             lineages: Lineages::new(options.is_cluster()),
+            is_cluster: options.is_cluster(),
             ledger,
             present,
             clock,
@@ -131,7 +133,14 @@ impl RedisBroker {
     }
 
     fn keys_of(&self, channel: &ChannelName) -> Vec<String> {
-        ["meta", "stream", "events"].map(|name| self.keys.of(channel, name)).into()
+        let mut keys =
+            Vec::from(["meta", "stream", "events"].map(|name| self.keys.of(channel, name)));
+        // A script may touch no key of another slot.
+        keys.push(match self.is_cluster {
+            true => self.keys.of(channel, "began"),
+            false => self.keys.alone("began"),
+        });
+        keys
     }
 
     /// Publishes what `groups` say; no two of them are of one channel.

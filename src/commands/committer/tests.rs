@@ -19,7 +19,7 @@ use crate::ports::StoreError;
 use crate::ports::broker::Broker;
 use crate::ports::event_log::{AppendError, LogCursor};
 use crate::relay::outbound::OutboundRelay;
-use crate::relay::recorder;
+use crate::relay::recorder::Recorder;
 
 const OPTIONS: CommitOptions = CommitOptions {
     batch_max_events: 512,
@@ -107,7 +107,9 @@ impl Bench {
         );
         broker.subscribe(&ChannelName::feed()).await.unwrap();
         let publisher = Arc::new(absent::publisher(broker, Arc::new(Namespaces::new([], None))));
-        let (recorder, _recording) = recorder::start(ledger);
+        let publisher_again = Arc::clone(&publisher);
+        let recorder = Recorder { ledger, log: log.clone(), publisher: publisher_again };
+        let (recorder, _recording) = recorder.start();
         let (outbound, relay) =
             OutboundRelay::new(publisher, log.clone(), run, recorder, 1_000, 512);
         let (committer, commit_loop) = Committer::new(

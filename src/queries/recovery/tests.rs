@@ -1,6 +1,7 @@
 //! What is recovered, compared with a model of what was relayed.
 
 mod hub;
+mod young;
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! What the scripts answer.
 
+use std::time::Duration;
+
 use fred::types::Value;
 
 use crate::domain::publication::{Epoch, StreamPosition};
@@ -50,7 +52,9 @@ pub(super) fn page(answer: Value) -> Result<(HistoryPage, String), StoreError> {
         };
         publications.push(wire::publication(&id, &event, &body)?);
     }
-    Ok((HistoryPage { top, seeded_through, oldest, publications }, text(parts.next())?))
+    let history = text(parts.next())?;
+    let age = Duration::from_millis(number(parts.next())?);
+    Ok((HistoryPage { top, seeded_through, oldest, publications, age }, history))
 }
 
 fn text(value: Option<Value>) -> Result<String, StoreError> {

@@ -1,7 +1,7 @@
 //! The broker: its contract, and what is left of it when Redis forgets, stops, moves or loses connections.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -114,6 +114,7 @@ async fn what_flushall_takes_is_begun_anew_and_filled_from_the_log() {
     let mut node = node(&options, &log).await;
     node.broker.subscribe(&ChannelName::feed()).await.unwrap();
     let mut epochs = Vec::<Epoch>::new();
+    let mut began = Instant::now();
     for round in 0..3_u16 {
         for n in 3 * round + 1..=3 * round + 3 {
             let position = publish(&node, n).await;
@@ -127,6 +128,13 @@ async fn what_flushall_takes_is_begun_anew_and_filled_from_the_log() {
         assert_eq!(page.seeded_through, u64::from(3 * round));
         assert_eq!(ids(&page), (1..=3 * round + 3).map(|n| (n.into(), n)).collect::<Vec<_>>());
         epochs.push(page.top.epoch);
+        // Another channel begins later, but the flush was as long ago.
+        assert!(page.age <= began.elapsed() + Duration::from_millis(1), "{:?}", page.age);
+        let tag = node.broker.history(&ChannelName::tag("rust"), KEPT, &ALL).await.unwrap();
+        assert!(tag.age >= page.age, "{:?}, {:?}", tag.age, page.age);
+        let grown = async { while feed(&node).await.age <= tag.age {} };
+        timeout(PATIENCE, grown).await.expect("an epoch ages");
+        began = Instant::now();
         server.ask(&["FLUSHALL"]);
     }
     assert!(epochs.is_sorted() && epochs[0] != epochs[1] && epochs[1] != epochs[2], "{epochs:?}");

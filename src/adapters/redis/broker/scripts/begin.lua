@@ -15,5 +15,6 @@ for i = 6, #ARGV, 3 do
   append(top, ARGV[i + 2], ARGV[i], ARGV[i + 1])
 end
 redis.call('HSET', META, 'epoch', ARGV[2], 'top', text(top), 'seeded', text(top), 'replid', here)
+age(ARGV[2], here, ARGV[5])
 keep(ARGV[3], ARGV[4])
 return 1

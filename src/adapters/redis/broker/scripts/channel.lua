@@ -2,7 +2,8 @@
 -- META, a hash: epoch, top, seeded, replid; before the epoch has begun the witnesses `w:<nonce>`.
 -- STREAM, with ids `<offset>-<milliseconds at which it was published>` and the fields e (event) and b (body).
 -- EVENTS, a sorted set: the events of the stream, by offset.
-local META, STREAM, EVENTS = KEYS[1], KEYS[2], KEYS[3]
+-- BEGAN, a hash: since when epochs have begun on this data. All channels of a server share it; on a cluster each has one.
+local META, STREAM, EVENTS, BEGAN = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 -- Names the history of this server's data. It is another one after a failover, a restart, or on another shard.
 local function replid()
@@ -22,6 +23,20 @@ local function stream_here(left)
   if meta[1] and meta[4] == here and meta[1] > floor then
     return meta[1], tonumber(meta[2]), meta[3], here
   end
+end
+
+-- For how many milliseconds nothing has been published here in an epoch that is over: since the first epoch began on what
+-- this server holds. `epoch` is one that goes on.
+local function age(epoch, here, left)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local floor = string.match(left, here .. '=(%w+) ') or ''
+  local began = redis.call('HMGET', BEGAN, 'epoch', 'replid', 'at')
+  if began[1] and began[2] == here and began[1] > floor then
+    return math.max(0, now - tonumber(began[3]))
+  end
+  redis.call('HSET', BEGAN, 'epoch', epoch, 'replid', here, 'at', text(now))
+  return 0
 end
 
 -- Drops what is more than `size` or older than `not_before`; returns the lowest offset that is left, or top + 1.
