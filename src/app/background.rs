@@ -22,9 +22,9 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(600);
 const ENDED_SESSION_TTL: Duration = Duration::from_secs(24 * 3_600);
 
 /// How far before its last look a sweep looks again, in most rounds.
-const RECENT: Duration = Duration::from_secs(10);
+const RECENT: Duration = Duration::from_secs(2);
 /// Every so many sweeps one looks back as far as a document may be late.
-const ROUNDS_A_LONG_SWEEP: u32 = 12;
+const ROUNDS_A_LONG_SWEEP: u32 = 30;
 
 /// What runs beside the requests.
 pub(super) struct Background {

@@ -96,14 +96,17 @@ pub trait Content: Send + Sync {
     /// The counts of posts, as they are now; unknown ids are left out.
     async fn counts(&self, ids: &[PostId]) -> Result<HashMap<PostId, PostCounts>, StoreError>;
 
-    /// The events that documents of any kind embed, by id, after `after` and before
+    /// The ids of the events that documents of any kind embed, in their order, after `after` and before
     /// `before` (both exclusive), at most `limit`.
-    async fn embedded_events(
+    async fn embedded_ids(
         &self,
         after: EventId,
         before: EventId,
         limit: usize,
-    ) -> Result<Vec<Event>, StoreError>;
+    ) -> Result<Vec<EventId>, StoreError>;
+
+    /// Those of these events that documents embed, by id.
+    async fn embedded_events(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError>;
 }
 
 /// The place of a post in a list of posts.

@@ -123,14 +123,16 @@ impl ContentSweep {
         let (mut after, before) =
             (EventId::from_parts(since, [0; 10]), EventId::from_parts(until, [0; 10]));
         loop {
-            let events = self.content.embedded_events(after, before, BATCH_MAX).await?;
-            let Some(last) = events.last() else {
+            let ids = self.content.embedded_ids(after, before, BATCH_MAX).await?;
+            let Some(last) = ids.last() else {
                 return Ok(Some(until));
             };
-            after = last.id;
-            let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+            after = *last;
             let missing = self.log.missing(&ids).await?;
-            for event in events.into_iter().filter(|event| missing.contains(&event.id)) {
+            if missing.is_empty() {
+                continue;
+            }
+            for event in self.content.embedded_events(&missing).await? {
                 tracing::info!(event = %event.id, "an event was found in its document only");
                 if !commit(event).await {
                     return Ok(None);

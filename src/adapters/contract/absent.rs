@@ -85,12 +85,16 @@ impl Content for Absent {
         Ok(HashMap::new())
     }
 
-    async fn embedded_events(
+    async fn embedded_ids(
         &self,
         _: EventId,
         _: EventId,
         _: usize,
-    ) -> Result<Vec<Event>, StoreError> {
+    ) -> Result<Vec<EventId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn embedded_events(&self, _: &[EventId]) -> Result<Vec<Event>, StoreError> {
         Ok(Vec::new())
     }
 }

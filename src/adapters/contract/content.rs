@@ -1,9 +1,10 @@
 //! What adapters of [`Content`] are held to.
 
-use crate::domain::ids::{EventId, UserId};
+use crate::domain::event::Event;
+use crate::domain::ids::UserId;
 use crate::domain::mark::Mark;
 use crate::domain::post::{Post, PostCounts, PostStatus};
-use crate::ports::content::{CreatePostError, Kept, PostFilter};
+use crate::ports::content::{Content, CreatePostError, Kept, PostFilter};
 
 use super::community::{Community, changed, comment, key, post_by};
 use super::{at, event_id, post, post_id, posted, race};
@@ -64,8 +65,13 @@ pub async fn creating_again_returns_what_is_stored(factory: impl AsyncFnOnce() -
     assert_eq!(port.post(first.id).await.unwrap(), Some(first));
     let go = PostFilter { tag: Some("go".into()), ..PostFilter::default() };
     assert_eq!(port.posts(&go, None, 9).await.unwrap(), []);
-    let embedded = port.embedded_events(event_id(0), event_id(9), 9).await;
-    assert_eq!(embedded.unwrap(), [event]);
+    assert_eq!(embedded(&*port, 0, 9).await, [event]);
+}
+
+/// All events that documents embed between two.
+pub async fn embedded(port: &dyn Content, after: u16, before: u16) -> Vec<Event> {
+    let ids = port.embedded_ids(event_id(after), event_id(before), 999).await.unwrap();
+    port.embedded_events(&ids).await.unwrap()
 }
 
 pub async fn a_taken_slug_writes_nothing(factory: impl AsyncFnOnce() -> Community) {
@@ -82,8 +88,7 @@ pub async fn a_taken_slug_writes_nothing(factory: impl AsyncFnOnce() -> Communit
     second.slug = "free".into();
     let event = posted(2, &second);
     port.create_post(&second, &event).await.unwrap();
-    let embedded = port.embedded_events(event_id(1), event_id(9), 9).await;
-    assert_eq!(embedded.unwrap(), [event]);
+    assert_eq!(embedded(&*port, 1, 9).await, [event]);
 }
 
 pub async fn of_racing_creations_one_is_stored(factory: impl AsyncFnOnce() -> Community) {
@@ -256,18 +261,17 @@ pub async fn embedded_events_of_all_documents_come_by_id(factory: impl AsyncFnOn
     let read = super::inbox::reading(8, 7, &[], Some(5));
     let marked = community.inbox.mark_read(UserId(7), &read.0, &read.1, None).await;
     assert!(marked.unwrap());
-    let embedded = async |after, before, limit| {
-        let found = community.content.embedded_events(event_id(after), event_id(before), limit);
-        found.await.unwrap()
-    };
     let ids = async |after, before, limit| {
-        let found = embedded(after, before, limit).await;
-        found.into_iter().map(|event| event.id).collect::<Vec<EventId>>()
+        let found = community.content.embedded_ids(event_id(after), event_id(before), limit);
+        found.await.unwrap()
     };
     assert_eq!(ids(0, 999, 99).await, [2, 4, 5, 7, 8, 101].map(event_id));
     assert_eq!(ids(2, 8, 99).await, [4, 5, 7].map(event_id));
     assert_eq!(ids(0, 999, 2).await, [2, 4].map(event_id));
     assert_eq!(ids(101, 999, 9).await, []);
     assert_eq!(ids(0, 2, 9).await, []);
-    assert_eq!(embedded(7, 999, 9).await, [read.1, kept.event]);
+    assert_eq!(embedded(&*community.content, 7, 999).await, [read.1, kept.event.clone()]);
+    let some = [kept.event.id, event_id(3), event_id(998)];
+    assert_eq!(community.content.embedded_events(&some).await.unwrap(), [kept.event]);
+    assert_eq!(community.content.embedded_events(&[]).await.unwrap(), []);
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{self, Document, doc};
 use serde::Deserialize;
 
 use crate::domain::event::Event;
@@ -65,8 +65,13 @@ struct Counted {
 }
 
 #[derive(Deserialize)]
-struct Embedding {
-    event: StoredEvent,
+struct Embedding<E> {
+    event: E,
+}
+
+#[derive(Deserialize)]
+struct EmbeddedId {
+    id: bson::Uuid,
 }
 
 impl MongoContent {
@@ -200,31 +205,49 @@ impl MongoContent {
         found.map(|one| Ok((stored::read_object_id(one.id)?, one.engagement.read()))).collect()
     }
 
-    /// Merges the indexes of all collections.
-    async fn embedded(
+    /// Merges the indexes of all collections, which hold all that is asked for.
+    async fn ids_between(
         &self,
         after: EventId,
         before: EventId,
         limit: usize,
-    ) -> Result<Vec<Event>, Failure> {
+    ) -> Result<Vec<EventId>, Failure> {
         let between = doc! {
             "event.id": { "$gt": stored::event_id(after), "$lt": stored::event_id(before) },
         };
         let parts = WITH_EVENTS.map(|name| {
-            let (between, collection) = (between.clone(), self.collection::<Embedding>(name));
+            let (between, collection) =
+                (between.clone(), self.collection::<Embedding<EmbeddedId>>(name));
             async move {
                 let query = collection
                     .find(between)
                     .sort(doc! { "event.id": 1 })
                     .limit(stored::integer(limit))
-                    .projection(doc! { "_id": 0, "event": 1 });
+                    .projection(doc! { "_id": 0, "event.id": 1 });
                 self.db.all(query).await
             }
         });
-        let mut found: Vec<_> = try_join_all(parts).await?.into_iter().flatten().collect();
-        found.sort_unstable_by_key(|one| one.event.id.bytes());
-        found.truncate(limit);
-        found.iter().map(|one| one.event.read()).collect()
+        let found = try_join_all(parts).await?.into_iter().flatten();
+        let mut ids: Vec<_> = found.map(|one| stored::read_event_id(one.event.id)).collect();
+        ids.sort_unstable();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+
+    async fn embedded(&self, ids: &[EventId]) -> Result<Vec<Event>, Failure> {
+        let ids: Vec<_> = ids.iter().copied().map(stored::event_id).collect();
+        let parts = WITH_EVENTS.map(|name| {
+            let collection = self.collection::<Embedding<StoredEvent>>(name);
+            let among = doc! { "event.id": { "$in": ids.clone() } };
+            async move {
+                let query = collection.find(among).projection(doc! { "_id": 0, "event": 1 });
+                self.db.all(query).await
+            }
+        });
+        let found = try_join_all(parts).await?.into_iter().flatten();
+        let mut events = found.map(|one| one.event.read()).collect::<Result<Vec<_>, _>>()?;
+        events.sort_unstable_by_key(|event| event.id);
+        Ok(events)
     }
 }
 
@@ -289,15 +312,19 @@ impl Content for MongoContent {
         self.counts_of(ids).await.map_err(|e| self.db.failed(e))
     }
 
-    async fn embedded_events(
+    async fn embedded_ids(
         &self,
         after: EventId,
         before: EventId,
         limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
+    ) -> Result<Vec<EventId>, StoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        self.embedded(after, before, limit).await.map_err(|e| self.db.failed(e))
+        self.ids_between(after, before, limit).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn embedded_events(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        self.embedded(ids).await.map_err(|e| self.db.failed(e))
     }
 }

@@ -12,6 +12,7 @@ use crate::ports::marks::{FollowCounts, StoredMark};
 
 use super::content::{MongoContent, PROFILES};
 use super::inbox::INBOXES;
+use super::keys;
 use super::store::Failure;
 use super::stored::{self, StoredEvent};
 
@@ -52,7 +53,7 @@ fn turned(mut spans: Vec<Span>, on: bool, time: DateTime) -> Vec<Span> {
 #[derive(Serialize, Deserialize)]
 struct FollowDocument {
     #[serde(rename = "_id")]
-    id: Pair,
+    id: String,
     follower: i64,
     followee: i64,
     on: bool,
@@ -60,12 +61,6 @@ struct FollowDocument {
     since: DateTime,
     spans: Vec<Span>,
     event: StoredEvent,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Pair {
-    follower: i64,
-    followee: i64,
 }
 
 /// What an inbox needs to know of a follow.
@@ -93,11 +88,6 @@ struct Counts {
     following: i64,
 }
 
-/// The id of a follow.
-pub(super) fn id_of(follower: UserId, followee: UserId) -> Document {
-    doc! { "follower": follower.0, "followee": followee.0 }
-}
-
 /// A list of follows by the side that is given; `sides` names it and the other one.
 pub(super) fn listed(sides: (&str, &str), user: UserId, after: Option<&Cursor>) -> Document {
     let mut query = match after {
@@ -119,7 +109,7 @@ impl MongoContent {
         followee: UserId,
     ) -> Result<Option<FollowDocument>, Failure> {
         let follows = self.collection::<FollowDocument>(FOLLOWS);
-        self.db.bounded(follows.find_one(doc! { "_id": id_of(follower, followee) })).await
+        self.db.bounded(follows.find_one(doc! { "_id": keys::follow(follower, followee) })).await
     }
 
     /// A follow, on or off.
@@ -145,7 +135,7 @@ impl MongoContent {
             None => {
                 let spans = if mark.on { turned(Vec::new(), true, time) } else { Vec::new() };
                 let document = FollowDocument {
-                    id: Pair { follower: follower.0, followee: followee.0 },
+                    id: keys::follow(follower, followee),
                     follower: follower.0,
                     followee: followee.0,
                     on: mark.on,
@@ -162,7 +152,7 @@ impl MongoContent {
                     return Ok(false);
                 };
                 // It changes only with its event, and so still is as it was read if that is found.
-                let found = doc! { "_id": id_of(follower, followee), "event.id": expected };
+                let found = doc! { "_id": keys::follow(follower, followee), "event.id": expected };
                 let mut change = doc! { "event": event };
                 if mark.on != before.on {
                     let spans = turned(before.spans, mark.on, time);

@@ -12,6 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
 use crate::ports::idempotency::{Claim, IdempotencyKeys, KeyScope, Lease, Minted, StoredAnswer};
 
+use super::keys;
 use super::relay_ledger::INCARNATIONS;
 use super::store::{Durability, Failure, Mongo};
 use super::stored;
@@ -24,7 +25,7 @@ const ATTEMPTS: usize = 3;
 #[serde(rename_all = "camelCase")]
 struct KeyDocument {
     #[serde(rename = "_id")]
-    scope: Scope,
+    id: String,
     fingerprint: Binary,
     event: bson::Uuid,
     resource: String,
@@ -40,18 +41,13 @@ struct KeyDocument {
     body: Option<Binary>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Scope {
-    principal: String,
-    route: String,
-    key: String,
-}
-
 /// A key as it is found, which it always is by its whole scope.
 fn id_of(scope: &KeyScope) -> Document {
-    doc! {
-        "_id": { "principal": &scope.principal, "route": &scope.route, "key": &scope.key },
-    }
+    doc! { "_id": id(scope) }
+}
+
+fn id(scope: &KeyScope) -> String {
+    keys::idempotency(&scope.principal, &scope.route, &scope.key)
 }
 
 fn binary(bytes: &[u8]) -> Binary {
@@ -129,9 +125,8 @@ impl MongoIdempotencyKeys {
         lease: Lease,
         now: Timestamp,
     ) -> Result<bool, Failure> {
-        let KeyScope { principal, route, key } = scope.clone();
         let document = KeyDocument {
-            scope: Scope { principal, route, key },
+            id: id(scope),
             fingerprint: binary(&fingerprint),
             event: stored::event_id(minted.event),
             resource: minted.resource.clone(),

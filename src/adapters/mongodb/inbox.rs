@@ -19,13 +19,14 @@ use crate::ports::inbox::Inbox;
 
 use super::content::{MongoContent, PROFILES};
 use super::inbox_items::{NOTIFICATIONS, NotificationDocument, just_after};
+use super::keys;
 use super::store::{Durability, Failure};
 use super::stored::{self, StoredEvent};
 
 /// Where the state of inboxes is kept.
 pub(super) const INBOXES: &str = "inboxes";
 /// How many inboxes are written to at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 /// How old a post may be that an inbox lists.
 const HORIZON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -96,7 +97,9 @@ impl MongoContent {
     /// a crash leaves nothing half read.
     async fn settle(&self, inbox: &InboxDocument) -> Result<(), Failure> {
         let (Some(event), false) = (&inbox.event, inbox.pending.is_empty()) else { return Ok(()) };
-        let ids = inbox.pending.iter().map(|id| doc! { "user": inbox.user, "event": *id });
+        let user = UserId(inbox.user);
+        let pending = inbox.pending.iter().map(|id| stored::read_event_id(*id));
+        let ids = pending.map(|event| keys::notification(user, event));
         let unread = doc! { "_id": { "$in": ids.collect::<Vec<_>>() }, "read": false };
         let notifications = self.collection::<Document>(NOTIFICATIONS);
         let read = doc! { "$set": { "read": true } };
@@ -200,7 +203,7 @@ impl MongoContent {
         through: DateTime,
     ) -> Result<(), Failure> {
         let notifications = self.collection::<Document>(NOTIFICATIONS);
-        let id = doc! { "user": news.user_id, "event": news.event_id };
+        let id = keys::notification(UserId(news.user_id), stored::read_event_id(news.event_id));
         let later = doc! { "$set": { "createdAt": just_after(Some(through)) } };
         self.db.bounded(notifications.update_one(doc! { "_id": id }, later)).await?;
         self.raise_version(news.user_id, 1).await

@@ -16,6 +16,7 @@ use crate::domain::page::Cursor;
 use super::content::{MongoContent, POSTS};
 use super::follows::Spans;
 use super::inbox::InboxDocument;
+use super::keys;
 use super::store::Failure;
 use super::stored;
 
@@ -32,7 +33,7 @@ const PAGE_MIN: usize = 50;
 #[serde(rename_all = "camelCase")]
 pub(super) struct NotificationDocument {
     #[serde(rename = "_id")]
-    id: NotificationId,
+    id: String,
     pub(super) user_id: i64,
     pub(super) event_id: bson::Uuid,
     pub(super) created_at: DateTime,
@@ -49,12 +50,6 @@ pub(super) struct NotificationDocument {
     read: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-struct NotificationId {
-    user: i64,
-    event: bson::Uuid,
-}
-
 impl NotificationDocument {
     /// A notification that nobody read yet. What comes late, after the user said to have read everything up
     /// to a later moment, is put behind that moment.
@@ -62,11 +57,10 @@ impl NotificationDocument {
         let Notification { id, r#type: kind, actor, post_id, comment_id, created_at, .. } =
             &notice.notification;
         let once = kind.is_told_once();
-        let (user, event) = (notice.recipient.0, stored::event_id(*id));
         Self {
-            id: NotificationId { user, event },
-            user_id: user,
-            event_id: event,
+            id: keys::notification(notice.recipient, *id),
+            user_id: notice.recipient.0,
+            event_id: stored::event_id(*id),
             created_at: stored::date(*created_at).max(just_after(read_through)),
             kind: *kind,
             actor: actor.clone(),
@@ -335,9 +329,7 @@ impl MongoContent {
     ) -> Result<HashMap<(UserId, EventId), Notification>, Failure> {
         let users: HashSet<_> = wanted.iter().map(|(user, _)| user.0).collect();
         let readers = self.readers(&users.into_iter().collect::<Vec<_>>()).await?;
-        let ids = wanted.iter().map(|(user, event)| {
-            doc! { "user": user.0, "event": stored::event_id(*event) }
-        });
+        let ids = wanted.iter().map(|(user, event)| keys::notification(*user, *event));
         let notifications = self.collection::<NotificationDocument>(NOTIFICATIONS);
         let query = notifications.find(doc! { "_id": { "$in": ids.collect::<Vec<_>>() } });
         let mut items = HashMap::new();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::bson::{Bson, Document, doc};
 use serde::Deserialize;
 
@@ -10,6 +10,7 @@ use crate::domain::ids::UserId;
 use crate::domain::notification::{InboxState, NotificationKind};
 
 use super::content::{MongoContent, PROFILES};
+use super::inbox::AT_ONCE;
 use super::inbox_items::{NOTIFICATIONS, Posted, Reader, posted_items};
 use super::store::Failure;
 use super::stored;
@@ -20,13 +21,6 @@ struct Changes {
     user: i64,
     #[serde(default)]
     changes: i64,
-}
-
-#[derive(Deserialize)]
-struct Unread {
-    #[serde(rename = "_id")]
-    user: i64,
-    unread: i64,
 }
 
 /// The unread notifications of one inbox. The server counts them along the index, which takes as long as
@@ -40,6 +34,18 @@ pub(super) fn unread(user: i64, reader: &Reader) -> Document {
         query.insert("kind", doc! { "$nin": muted });
     }
     query
+}
+
+/// How many there are, by the answer of `count`.
+fn number(answer: &Document) -> Result<i64, Failure> {
+    let number = answer.get("n").and_then(|n| match n {
+        Bson::Int32(n) => Some(i64::from(*n)),
+        Bson::Int64(n) => Some(*n),
+        // A server may count in doubles, which are exact far beyond any inbox.
+        Bson::Double(n) => Some(*n as i64),
+        _ => None,
+    });
+    number.ok_or_else(|| Failure::unreadable("nothing was counted"))
 }
 
 impl MongoContent {
@@ -96,17 +102,16 @@ impl MongoContent {
         &self,
         readers: &HashMap<i64, Reader>,
     ) -> Result<HashMap<i64, i64>, Failure> {
-        let queries: Vec<Bson> =
-            readers.iter().map(|(user, reader)| unread(*user, reader).into()).collect();
-        let notifications = self.collection::<Document>(NOTIFICATIONS);
-        let count = notifications
-            .aggregate([
-                doc! { "$match": { "$or": queries } },
-                doc! { "$group": { "_id": "$userId", "unread": { "$sum": 1_i64 } } },
-            ])
-            .with_type::<Unread>();
-        let counted = self.db.bounded(async { count.await?.try_collect::<Vec<_>>().await }).await?;
-        Ok(counted.into_iter().map(|one| (one.user, one.unread)).collect())
+        let queries: Vec<_> =
+            readers.iter().map(|(user, reader)| (*user, unread(*user, reader))).collect();
+        let count = |(user, query)| async move {
+            // Not `count_documents`, which is an aggregation: this one need not be planned anew, and reads the index alone.
+            let count =
+                self.db.database().run_command(doc! { "count": NOTIFICATIONS, "query": query });
+            let counted = self.db.bounded(count).await?;
+            Ok::<_, Failure>((user, number(&counted)?))
+        };
+        stream::iter(queries).map(count).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// Posts that may be news to one of the readers.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::options::ReturnDocument;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::ports::StoreError;
 use crate::ports::marks::{FollowCounts, Marks, OwnMarks, StoredMark};
 
 use super::content::{MongoContent, POSTS};
+use super::keys;
 use super::store::Failure;
 use super::stored::{self, StoredEvent};
 
@@ -23,10 +24,13 @@ use super::stored::{self, StoredEvent};
 pub(super) const KINDS: [(&str, &str); 4] =
     [("likes", "likes"), ("bookmarks", "bookmarks"), ("shares", "shares"), ("views", "views")];
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct MarkDocument {
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MarkDocument {
     #[serde(rename = "_id")]
-    id: Document,
+    id: String,
+    post_id: ObjectId,
+    user_id: i64,
     on: bool,
     event: StoredEvent,
 }
@@ -49,32 +53,19 @@ struct WasOn {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Marked {
-    #[serde(rename = "_id")]
-    id: MarkedId,
-}
-
-#[derive(Deserialize)]
-struct MarkedId {
-    post: ObjectId,
+    post_id: ObjectId,
 }
 
 /// A mark on a post: its collection, and its id, which tells marks of one user apart where there are
 /// several. Ids of one post stand together in the index.
-pub(super) fn place(user: UserId, mark: &Mark) -> Option<(&'static str, Document)> {
-    let id = |post: &PostId| doc! { "post": stored::object_id(post), "user": user.0 };
-    let with = |post: &PostId, name: &str, slot: Bson| {
-        let mut id = id(post);
-        id.insert(name, slot);
-        id
-    };
+pub(super) fn place(user: UserId, mark: &Mark) -> Option<(&'static str, String)> {
     Some(match mark {
-        Mark::Like(post) => ("likes", id(post)),
-        Mark::Bookmark(post) => ("bookmarks", id(post)),
-        Mark::Share(post, event) => {
-            ("shares", with(post, "event", stored::event_id(*event).into()))
-        }
-        Mark::View(post, hour) => ("views", with(post, "hour", (*hour).into())),
+        Mark::Like(post) => ("likes", keys::mark(*post, user, None)),
+        Mark::Bookmark(post) => ("bookmarks", keys::mark(*post, user, None)),
+        Mark::Share(post, event) => ("shares", keys::mark(*post, user, Some(&event.to_string()))),
+        Mark::View(post, hour) => ("views", keys::mark(*post, user, Some(&hour.to_string()))),
         Mark::Follow(_) => return None,
     })
 }
@@ -86,14 +77,8 @@ pub(super) fn marks_of(post: PostId) -> Document {
 
 /// The same for a post, another one with a greater id, and all in between.
 pub(super) fn marks_between(first: PostId, last: PostId) -> Document {
-    let (first, last) = (stored::object_id(first), stored::object_id(last));
-    doc! {
-        "_id": {
-            "$gte": { "post": first, "user": i64::MIN },
-            "$lt": { "post": last, "user": Bson::MaxKey },
-        },
-        "on": true,
-    }
+    let (from, before) = keys::marks_between(first, last);
+    doc! { "_id": { "$gte": from, "$lt": before }, "on": true }
 }
 
 impl MongoContent {
@@ -143,7 +128,8 @@ impl MongoContent {
         let event = StoredEvent::of(&mark.event)?;
         let before = match expected {
             None => {
-                let document = MarkDocument { id, on: mark.on, event };
+                let (post_id, user_id) = (stored::object_id(post), key.user.0);
+                let document = MarkDocument { id, post_id, user_id, on: mark.on, event };
                 self.insert(collection, document).await?.then_some(false)
             }
             Some(expected) => {
@@ -170,15 +156,14 @@ impl MongoContent {
         posts: &[PostId],
     ) -> Result<HashMap<PostId, OwnMarks>, Failure> {
         let of_kind = async |collection: &str| {
-            let ids =
-                posts.iter().map(|post| doc! { "post": stored::object_id(post), "user": user.0 });
+            let ids = posts.iter().map(|post| keys::mark(*post, user, None));
             let ids: Vec<_> = ids.collect();
             let marks = self.collection::<Marked>(collection);
             let query = marks
                 .find(doc! { "_id": { "$in": ids }, "on": true })
-                .projection(doc! { "_id": 1 });
+                .projection(doc! { "_id": 0, "postId": 1 });
             let found = self.db.all(query).await?.into_iter();
-            let ids = found.map(|one| stored::read_object_id::<PostId>(one.id.post));
+            let ids = found.map(|one| stored::read_object_id::<PostId>(one.post_id));
             ids.collect::<Result<Vec<_>, _>>()
         };
         let (liked, bookmarked) =

@@ -12,6 +12,7 @@ pub mod inbox;
 mod inbox_items;
 mod inbox_states;
 pub mod inspect;
+mod keys;
 pub mod marks;
 mod post_lists;
 mod posts;

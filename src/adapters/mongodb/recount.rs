@@ -126,7 +126,7 @@ impl MongoContent {
         };
         let marks = KINDS.map(|(name, _)| {
             let found = marks_between(*first, *last);
-            async move { self.groups(name, found, "$_id.post").await.map(|groups| (name, groups)) }
+            async move { self.groups(name, found, "$postId").await.map(|groups| (name, groups)) }
         });
         let wanted: Vec<_> = ids.iter().map(stored::object_id).collect();
         let comments = doc! { "postId": { "$in": wanted }, "removed": false };

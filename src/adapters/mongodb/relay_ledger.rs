@@ -17,6 +17,7 @@ use crate::ports::StoreError;
 use crate::ports::event_log::{LogCursor, RelayLedger, RelayRecord, RelayedEvent};
 
 use super::event_log::EVENTS;
+use super::keys;
 use super::store::{Durability, Failure, Mongo};
 use super::stored;
 
@@ -26,39 +27,14 @@ const POSITIONS: &str = "positions";
 const RUNS: &str = "runs";
 /// The only document of `runs`.
 const COUNTER: &str = "count";
-/// Sorts after every epoch, whose digits end at `v`.
-const AFTER_EPOCHS: &str = "~";
 /// Positions that are read backwards at once, at least.
 const PAGE_MIN: usize = 100;
 
-/// A place in the stream of a channel. As an embedded document it sorts by its fields in this order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Place {
-    channel: String,
-    epoch: String,
-    offset: i64,
-}
-
-impl Place {
-    fn of(channel: &ChannelName, position: &StreamPosition) -> Self {
-        Self {
-            channel: channel.as_str().to_owned(),
-            epoch: position.epoch.as_str().to_owned(),
-            offset: stored::integer(position.offset),
-        }
-    }
-}
-
-impl From<Place> for bson::Bson {
-    fn from(place: Place) -> Self {
-        doc! { "channel": place.channel, "epoch": place.epoch, "offset": place.offset }.into()
-    }
-}
-
 #[derive(Serialize, Deserialize)]
 struct PositionDocument {
+    /// The place: channel, epoch and offset.
     #[serde(rename = "_id")]
-    place: Place,
+    place: String,
     event: bson::Uuid,
 }
 
@@ -153,7 +129,7 @@ impl MongoRelayLedger {
     async fn insert(&self, relays: &[RelayRecord]) -> Result<(), Failure> {
         let positions = self.db.durable_collection::<PositionDocument>(POSITIONS);
         let documents = relays.iter().map(|relay| PositionDocument {
-            place: Place::of(&relay.channel, &relay.position),
+            place: keys::position(&relay.channel, &relay.position),
             event: stored::event_id(relay.event),
         });
         let inserted = self.db.bounded(positions.insert_many(documents).ordered(false)).await;
@@ -166,8 +142,8 @@ impl MongoRelayLedger {
 
     async fn page(
         &self,
-        after: bson::Bson,
-        before: bson::Bson,
+        after: &str,
+        before: &str,
         order: i32,
         limit: usize,
     ) -> Result<Vec<PositionDocument>, Failure> {
@@ -196,8 +172,9 @@ impl MongoRelayLedger {
             .filter_map(|one| bodies.get(&one.event.bytes()).map(|body| (&one.place, body)));
         known
             .map(|(place, body)| {
-                let (epoch, offset) = (epoch(&place.epoch)?, stored::count(place.offset));
-                let position = StreamPosition { epoch, offset };
+                let place = keys::read_position(place);
+                let (text, offset) = place.ok_or_else(|| Failure::unreadable("no place"))?;
+                let position = StreamPosition { epoch: epoch(text)?, offset };
                 Ok(RelayedEvent { position, event: stored::event(body)? })
             })
             .collect()
@@ -209,13 +186,13 @@ impl MongoRelayLedger {
         since: &StreamPosition,
         limit: usize,
     ) -> Result<Vec<RelayedEvent>, Failure> {
-        let (mut from, end) = (bson::Bson::from(Place::of(channel, since)), end_of(channel));
+        let (mut from, (_, end)) = (keys::position(channel, since), keys::all_positions(channel));
         let mut found = Vec::new();
         while found.len() < limit {
-            let page = self.page(from, end.clone(), 1, limit - found.len()).await?;
+            let page = self.page(&from, &end, 1, limit - found.len()).await?;
             let Some(last) = page.last() else { break };
-            from = last.place.clone().into();
             found.extend(self.events_at(&page).await?);
+            from.clone_from(&last.place);
         }
         Ok(found)
     }
@@ -227,12 +204,12 @@ impl MongoRelayLedger {
         not_before: Timestamp,
         limit: usize,
     ) -> Result<Vec<RelayedEvent>, Failure> {
-        let start = bson::Bson::from(doc! { "channel": channel.as_str() });
-        let (mut to, mut met, mut found) = (end_of(channel), HashSet::new(), Vec::new());
+        let (start, mut to) = keys::all_positions(channel);
+        let (mut met, mut found) = (HashSet::new(), Vec::new());
         while found.len() < limit {
-            let page = self.page(start.clone(), to, -1, limit.max(PAGE_MIN)).await?;
+            let page = self.page(&start, &to, -1, limit.max(PAGE_MIN)).await?;
             let Some(last) = page.last() else { break };
-            to = last.place.clone().into();
+            to.clone_from(&last.place);
             let relayed = self.events_at(&page).await?.into_iter();
             let young = relayed.filter(|one| one.event.time >= not_before);
             found.extend(young.filter(|one| met.insert(one.event.id)));
@@ -270,11 +247,6 @@ impl MongoRelayLedger {
         let last = self.db.bounded(last).await?;
         last.map(|last| epoch(&last.last_epoch)).transpose()
     }
-}
-
-/// Sorts after every place of a channel.
-fn end_of(channel: &ChannelName) -> bson::Bson {
-    doc! { "channel": channel.as_str(), "epoch": AFTER_EPOCHS }.into()
 }
 
 fn epoch(text: &str) -> Result<Epoch, Failure> {

@@ -56,17 +56,31 @@ pub(super) const COUNTS: &str = "
     WHERE p.id IN (SELECT value FROM json_each(?1))";
 
 /// Merges the indexes of five tables, one for each kind of document.
-pub(super) const EMBEDDED: &str = "
-    SELECT event_id, event FROM posts WHERE event_id > ?1 AND event_id < ?2
+pub(super) const EMBEDDED_IDS: &str = "
+    SELECT event_id FROM posts WHERE event_id > ?1 AND event_id < ?2
     UNION ALL
-    SELECT event_id, event FROM post_marks WHERE event_id > ?1 AND event_id < ?2
+    SELECT event_id FROM post_marks WHERE event_id > ?1 AND event_id < ?2
     UNION ALL
-    SELECT event_id, event FROM follows WHERE event_id > ?1 AND event_id < ?2
+    SELECT event_id FROM follows WHERE event_id > ?1 AND event_id < ?2
     UNION ALL
-    SELECT event_id, event FROM comments WHERE event_id > ?1 AND event_id < ?2
+    SELECT event_id FROM comments WHERE event_id > ?1 AND event_id < ?2
     UNION ALL
-    SELECT event_id, event FROM inboxes WHERE event_id > ?1 AND event_id < ?2
+    SELECT event_id FROM inboxes WHERE event_id > ?1 AND event_id < ?2
     ORDER BY event_id LIMIT ?3";
+
+/// The events with these ids that documents embed.
+const EMBEDDED: &str = "
+    WITH wanted (id) AS (SELECT unhex(value) FROM json_each(?1))
+    SELECT event_id, event FROM posts WHERE event_id IN (SELECT id FROM wanted)
+    UNION ALL
+    SELECT event_id, event FROM post_marks WHERE event_id IN (SELECT id FROM wanted)
+    UNION ALL
+    SELECT event_id, event FROM follows WHERE event_id IN (SELECT id FROM wanted)
+    UNION ALL
+    SELECT event_id, event FROM comments WHERE event_id IN (SELECT id FROM wanted)
+    UNION ALL
+    SELECT event_id, event FROM inboxes WHERE event_id IN (SELECT id FROM wanted)
+    ORDER BY event_id";
 
 /// Keeps posts, marks, comments and inboxes in `log.db`, or in a file of its own
 /// with the same schema.
@@ -223,16 +237,24 @@ impl SqliteContent {
             .collect()
     }
 
-    async fn embedded(
+    async fn ids_between(
         &self,
         after: EventId,
         before: EventId,
         limit: usize,
-    ) -> Result<Vec<Event>, Error> {
-        let rows: Vec<(Vec<u8>, String)> = sqlx::query_as(EMBEDDED)
+    ) -> Result<Vec<EventId>, Error> {
+        let rows: Vec<(Vec<u8>,)> = sqlx::query_as(EMBEDDED_IDS)
             .bind(&after.0.as_bytes()[..])
             .bind(&before.0.as_bytes()[..])
             .bind(stored::integer(limit))
+            .fetch_all(self.db.readers())
+            .await?;
+        rows.iter().map(|(id,)| Ok(EventId(stored::uuid(id)?))).collect()
+    }
+
+    async fn embedded(&self, ids: &[EventId]) -> Result<Vec<Event>, Error> {
+        let rows: Vec<(Vec<u8>, String)> = sqlx::query_as(EMBEDDED)
+            .bind(stored::rows(ids.iter().map(|id| stored::hex(id.0)))?)
             .fetch_all(self.db.readers())
             .await?;
         rows.iter().map(|(_, event)| stored::event(event)).collect()
@@ -293,13 +315,16 @@ impl Content for SqliteContent {
         self.counts_of(ids).await.map_err(|e| self.db.failed(e))
     }
 
-    async fn embedded_events(
+    async fn embedded_ids(
         &self,
         after: EventId,
         before: EventId,
         limit: usize,
-    ) -> Result<Vec<Event>, StoreError> {
-        let events = self.embedded(after, before, limit).await;
-        events.map_err(|e| self.db.failed(e))
+    ) -> Result<Vec<EventId>, StoreError> {
+        self.ids_between(after, before, limit).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn embedded_events(&self, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+        self.embedded(ids).await.map_err(|e| self.db.failed(e))
     }
 }

@@ -80,30 +80,23 @@ impl Audit {
         loop {
             let looked = Instant::now();
             let content = &self.stores.content;
-            let events = content.embedded_events(after, begin.before, PAGE_MAX).await?;
-            let Some(last) = events.last() else { return Ok(()) };
-            after = last.id;
-            report.examined(Check::UnappendedEvents, events.len());
-            let suspects = self.lacking(events).await?;
+            let ids = content.embedded_ids(after, begin.before, PAGE_MAX).await?;
+            let Some(last) = ids.last() else { return Ok(()) };
+            after = *last;
+            report.examined(Check::UnappendedEvents, ids.len());
+            let suspects = self.stores.events.missing(&ids).await?;
             if suspects.is_empty() {
                 continue;
             }
             self.settle(looked).await;
-            for event in self.lacking(suspects).await? {
+            let missing = self.stores.events.missing(&suspects).await?;
+            for event in content.embedded_events(&missing).await? {
                 let what =
                     format!("{} {} of {}", event.fact.kind(), event.id, event.fact.subject());
                 let remedy = self.remedy(self.append(event)).await?;
                 report.found(Check::UnappendedEvents, what.trim_end(), remedy);
             }
         }
-    }
-
-    /// Those of the events that the log lacks.
-    async fn lacking(&self, mut events: Vec<Event>) -> Result<Vec<Event>, StoreError> {
-        let ids: Vec<_> = events.iter().map(|event| event.id).collect();
-        let missing = self.stores.events.missing(&ids).await?;
-        events.retain(|event| missing.contains(&event.id));
-        Ok(events)
     }
 
     async fn append(&self, event: Event) -> Result<Remedy, StoreError> {

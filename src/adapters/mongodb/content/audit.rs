@@ -7,9 +7,10 @@ use mongodb::bson::{self, Bson, Document, doc};
 use serde::Deserialize;
 
 use crate::adapters::mongodb::comments::COMMENTS;
-use crate::adapters::mongodb::follows::{FOLLOWS, id_of};
+use crate::adapters::mongodb::follows::FOLLOWS;
 use crate::adapters::mongodb::inbox::INBOXES;
 use crate::adapters::mongodb::inbox_items::NOTIFICATIONS;
+use crate::adapters::mongodb::keys;
 use crate::adapters::mongodb::marks::place;
 use crate::adapters::mongodb::store::Failure;
 use crate::adapters::mongodb::stored;
@@ -59,7 +60,7 @@ fn home(key: &DocumentKey) -> Option<(&'static str, Bson)> {
         DocumentKey::Post(id) => (POSTS, stored::object_id(id).into()),
         DocumentKey::Comment(id) => (COMMENTS, stored::object_id(id).into()),
         DocumentKey::Mark(MarkKey { user, mark: Mark::Follow(followee) }) => {
-            (FOLLOWS, id_of(*user, *followee).into())
+            (FOLLOWS, keys::follow(*user, *followee).into())
         }
         DocumentKey::Mark(MarkKey { user, mark }) => {
             let (collection, id) = place(*user, mark)?;
@@ -67,12 +68,6 @@ fn home(key: &DocumentKey) -> Option<(&'static str, Bson)> {
         }
         DocumentKey::Inbox(user) => (INBOXES, user.0.into()),
     })
-}
-
-/// The id of the notification that a notice becomes.
-fn notification(notice: &Notice) -> Document {
-    let event = stored::event_id(notice.notification.id);
-    doc! { "user": notice.recipient.0, "event": event }
 }
 
 /// What finds the notification that stands for this one as well, if its kind is told once.
@@ -124,7 +119,8 @@ impl MongoContent {
             self.db.all(picky).await?.into_iter().map(|profile| UserId(profile.user)).collect();
         let asked: Vec<_> =
             notices.iter().filter(|notice| !picky.contains(&notice.recipient)).collect();
-        let ids = asked.iter().map(|notice| notification(notice));
+        let ids = asked.iter();
+        let ids = ids.map(|notice| keys::notification(notice.recipient, notice.notification.id));
         let told = self.told(doc! { "_id": { "$in": ids.collect::<Vec<_>>() } }).await?;
         let pair = |notice: &Notice| (notice.recipient, notice.notification.id);
         let mut untold = Vec::new();

@@ -3,6 +3,7 @@
 use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use crate::adapters::contract::{at, event_id, post_id};
+use crate::domain::channel::ChannelName;
 use crate::domain::ids::UserId;
 use crate::domain::page::Cursor;
 use crate::domain::post::PostStatus;
@@ -18,8 +19,8 @@ type Query = (&'static str, Document, Document, &'static [&'static str]);
 
 fn of_the_log() -> Vec<Query> {
     let id = stored::event_id(event_id(1));
-    let channel = |epoch: &str| doc! { "channel": "feed:all", "epoch": epoch };
-    let backwards = doc! { "_id": { "$gt": doc! { "channel": "a" }, "$lt": channel("~") } };
+    let (first, last) = keys::all_positions(&ChannelName::feed());
+    let between = doc! { "_id": { "$gt": first, "$lt": last } };
     vec![
         (
             "events",
@@ -43,13 +44,8 @@ fn of_the_log() -> Vec<Query> {
             doc! { "lastEpoch": -1 },
             &["by_last_epoch"],
         ),
-        (
-            "positions",
-            doc! { "_id": { "$gt": channel("0"), "$lt": channel("~") } },
-            doc! { "_id": 1 },
-            &["_id_"],
-        ),
-        ("positions", backwards, doc! { "_id": -1 }, &["_id_"]),
+        ("positions", between.clone(), doc! { "_id": 1 }, &["_id_"]),
+        ("positions", between, doc! { "_id": -1 }, &["_id_"]),
         (
             "idempotency_keys",
             doc! { "claimedAt": { "$lt": DateTime::from_millis(1) } },

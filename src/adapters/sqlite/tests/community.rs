@@ -1,6 +1,7 @@
 //! Content: the contracts with and without a log beside it, and what outlives a restart and an update.
 
 use crate::adapters::contract::community::{Community, NOW, comment, key, post_by};
+use crate::adapters::contract::content::embedded;
 use crate::adapters::contract::{at, event_id, post_id};
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::domain::ids::UserId;
@@ -73,7 +74,7 @@ async fn a_restart_keeps_everything() {
     let state = community.state(7).await;
     let counts = community.content.counts(&[post_id(1)]).await.unwrap();
     let preferences = community.inbox.preferences(UserId(7)).await.unwrap();
-    let events = community.content.embedded_events(event_id(0), event_id(999), 99).await.unwrap();
+    let events = embedded(&*community.content, 0, 999).await;
     let Community { keep, .. } = community;
     let directory = keep.downcast::<TempDir>().unwrap();
     let again = community_in(*directory, true).await;
@@ -85,7 +86,7 @@ async fn a_restart_keeps_everything() {
     assert_eq!(kept, counts);
     assert_eq!(again.inbox.preferences(UserId(7)).await.unwrap(), preferences);
     assert_eq!(again.comments.comments(post_id(1), None, 9).await.unwrap(), [said.document]);
-    let kept = again.content.embedded_events(event_id(0), event_id(999), 99).await.unwrap();
+    let kept = embedded(&*again.content, 0, 999).await;
     assert_eq!((kept.len(), kept), (6, events));
     assert_eq!(again.marks.followed_by(UserId(7)).await.unwrap(), [UserId(5)]);
 }
@@ -150,6 +151,6 @@ async fn a_file_of_the_version_before_is_brought_up_to_date() {
     assert_eq!(community.unread(7).await, []);
     let draft = community.content.kept_post(draft.id).await.unwrap().unwrap();
     assert_eq!(draft.event.id, event_id(2));
-    let embedded = community.content.embedded_events(event_id(0), event_id(99), 9).await.unwrap();
+    let embedded = embedded(&*community.content, 0, 99).await;
     assert_eq!(embedded.len(), 4);
 }

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Execute, Row};
 
 use crate::adapters::sqlite::comments::THREAD;
-use crate::adapters::sqlite::content::{COUNTS, EMBEDDED, KEPT, PUBLISHED, SHOWN, WITH_SLUG};
+use crate::adapters::sqlite::content::{COUNTS, EMBEDDED_IDS, KEPT, PUBLISHED, SHOWN, WITH_SLUG};
 use crate::adapters::sqlite::event_log::COUNTED;
 use crate::adapters::sqlite::inbox::{NEWS, PUT, READ_ITEMS, READ_POSTS, READ_THROUGH};
 use crate::adapters::sqlite::inbox_items::{ITEMS, LIST, LIST_UNREAD, STATES};
@@ -99,7 +99,7 @@ async fn lists_of_the_community_walk_an_index_and_never_sort() {
         (FOLLOWING, 1, "follows_by_follower (follower=? AND (since,followee)<(?,?))"),
         (FOLLOWED_BY, 1, "follows_by_follower (follower=?)"),
         (THREAD, 1, "comments_by_post (post_id=? AND (created_at,id)>(?,?))"),
-        (EMBEDDED, 5, "_by_event (event_id>? AND event_id<?)"),
+        (EMBEDDED_IDS, 5, "_by_event (event_id>? AND event_id<?)"),
         (COUNTED, 1, "(id>?)"),
     ];
     for (statement, count, step) in lists {

@@ -179,7 +179,7 @@ impl Site {
 
     /// The id of Bob's mark on Ada's post.
     pub(super) fn mark_id(&self) -> Document {
-        doc! { "_id": { "post": self.post_id(), "user": self.bob.id } }
+        doc! { "_id": format!("{}:{}", self.post, self.bob.id) }
     }
 }
 
