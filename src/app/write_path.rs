@@ -54,7 +54,6 @@ pub(super) async fn start(settings: &Settings, stores: &Stores) -> Result<WriteP
     let publisher = Arc::new(Publisher {
         broker: Arc::clone(&stores.broker),
         namespaces: Arc::clone(&stores.namespaces),
-        inbox: Arc::clone(&stores.inbox),
         present: stores.present(),
         trending: Arc::clone(&stores.trending),
     });

@@ -73,8 +73,9 @@ impl Marking {
         place: &str,
     ) -> Result<(), Problem> {
         let key = MarkKey { user: deed.actor(), mark };
+        // A mark that is set is most often new: it is read only where it is not.
+        let mut stored = if on { None } else { self.marks.mark(&key).await? };
         loop {
-            let stored = self.marks.mark(&key).await?;
             let since = match &stored {
                 Some(stored) => {
                     let done = self.settle.run(&stored.event, deed.event).await?;
@@ -87,7 +88,7 @@ impl Marking {
                 None => None,
             };
             let event = deed.event(fact(since));
-            let expected = stored.map(|stored| stored.event.id);
+            let expected = stored.as_ref().map(|stored| stored.event.id);
             let change = StoredMark { on, event };
             // Whoever was faster decides what this request finds.
             if self.marks.set_mark(&key, &change, expected).await? {
@@ -95,6 +96,7 @@ impl Marking {
                 self.committer.commit(change.event).await?;
                 return Ok(());
             }
+            stored = self.marks.mark(&key).await?;
         }
     }
 }

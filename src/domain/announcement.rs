@@ -4,7 +4,7 @@
 //! event and of what holds at present: whoever hears of a like also hears how
 //! many there are now, so that the last publication of a channel is always true.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::channel::ChannelName;
 use super::comment::Comment;
 use super::event::{Actor, Event, Fact, InboxRead};
 use super::ids::{EventId, PostId, UserId};
-use super::notification::{InboxState, Notification, notices_of};
+use super::notification::{InboxState, Notice, Notification, notices_of};
 use super::post::{Post, PostCounts};
 use super::publication::{Json, PublicationBody};
 use super::time::Timestamp;
@@ -60,6 +60,14 @@ impl Needs {
         needs.inboxes.sort_unstable();
         needs.inboxes.dedup();
         needs
+    }
+
+    /// The same without what concerns the inboxes that these notices go to.
+    pub fn but_of(mut self, notices: &[Notice]) -> Self {
+        let told: HashSet<_> = notices.iter().map(|notice| notice.recipient).collect();
+        self.notifications.retain(|(user, _)| !told.contains(user));
+        self.inboxes.retain(|user| !told.contains(user));
+        self
     }
 
     /// What an announcement of `events` to one audience needs.

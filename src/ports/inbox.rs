@@ -12,6 +12,15 @@ use crate::domain::preferences::Preferences;
 
 use super::StoreError;
 
+/// How inboxes are once something was put there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The items, by recipient and id, as the inboxes list them; one that its recipient does not want is left out.
+    pub items: HashMap<(UserId, EventId), Notification>,
+    /// The states of the recipients' inboxes.
+    pub states: HashMap<UserId, InboxState>,
+}
+
 /// Keeps inboxes. An inbox lists what was put there, and the posts that
 /// authors published while the user followed them, none of them older than the
 /// adapter's horizon (30 days): those cost no write per follower. Preferences
@@ -21,7 +30,8 @@ use super::StoreError;
 pub trait Inbox: Send + Sync {
     /// Puts notifications into inboxes. Nothing happens for one whose recipient
     /// has it, does not want its kind, or was told before and its kind is told once.
-    async fn put(&self, notices: &[Notice]) -> Result<(), StoreError>;
+    /// Returns what [`Inbox::items`] says of these notifications and [`Inbox::states`] of their recipients afterwards.
+    async fn put(&self, notices: &[Notice]) -> Result<Told, StoreError>;
 
     /// Items that inboxes list, by recipient and id; others are left out.
     async fn items(

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::{try_join, try_join3};
+
 use crate::domain::announcement::{Audience, Needs, Present, body_for};
 use crate::domain::channel::ChannelName;
 use crate::domain::event::Event;
+use crate::domain::notification::notices_of;
 use crate::domain::publication::PublicationBody;
 
 use super::StoreError;
 use super::content::Content;
 use super::event_log::RelayedEvent;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Told};
 
 /// Reads the present from the stores that hold it.
 #[derive(Clone)]
@@ -37,12 +40,21 @@ impl PresentReader {
         Ok(relayed.iter().map(body).collect())
     }
 
-    /// What the announcements of `events` need, with one question a store.
-    pub async fn read<'a>(
+    /// Puts what follows from `events` into inboxes, and reads what their announcements need.
+    pub async fn prepare<'a>(
         &self,
-        events: impl IntoIterator<Item = &'a Event>,
+        events: impl IntoIterator<Item = &'a Event> + Clone,
     ) -> Result<Present, StoreError> {
-        self.find(Needs::of(events)).await
+        let notices: Vec<_> = events.clone().into_iter().flat_map(notices_of).collect();
+        let put = async {
+            if notices.is_empty() { Ok(Told::default()) } else { self.inbox.put(&notices).await }
+        };
+        // All at once, for the relay waits; the inboxes answer for themselves.
+        let (present, told) = try_join(self.find(Needs::of(events).but_of(&notices)), put).await?;
+        let Present { counts, mut notifications, mut inboxes } = present;
+        notifications.extend(told.items);
+        inboxes.extend(told.states);
+        Ok(Present { counts, notifications, inboxes })
     }
 
     async fn find(&self, needs: Needs) -> Result<Present, StoreError> {
@@ -60,8 +72,7 @@ impl PresentReader {
         let states = async {
             if inboxes.is_empty() { Ok(HashMap::new()) } else { self.inbox.states(inboxes).await }
         };
-        let (counts, notifications, inboxes) =
-            futures_util::future::try_join3(counts, items, states).await?;
+        let (counts, notifications, inboxes) = try_join3(counts, items, states).await?;
         Ok(Present { counts, notifications, inboxes })
     }
 }

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use crate::domain::announcement::{self, Audience, Present};
 use crate::domain::event::{Event, Fact};
 use crate::domain::namespace::Namespaces;
-use crate::domain::notification::notices_of;
 use crate::domain::publication::{PublicationBody, StreamPosition};
 use crate::domain::trending::tally_of;
 use crate::ports::StoreError;
 use crate::ports::broker::{Broker, Outgoing, Retention};
 use crate::ports::event_log::RelayRecord;
-use crate::ports::inbox::Inbox;
 use crate::ports::present::PresentReader;
 use crate::ports::trending::Trending;
 
@@ -26,9 +24,7 @@ pub struct Publisher {
     pub broker: Arc<dyn Broker>,
     /// What each channel keeps.
     pub namespaces: Arc<Namespaces>,
-    /// Where notifications are put.
-    pub inbox: Arc<dyn Inbox>,
-    /// What announcements tell beside their event.
+    /// Where notifications are put, and what announcements tell beside their event.
     pub present: PresentReader,
     /// What interactions add to.
     pub trending: Arc<dyn Trending>,
@@ -42,7 +38,7 @@ impl Publisher {
         &self,
         events: impl IntoIterator<Item = &'a Event> + Clone,
     ) -> Result<(Vec<Positions>, Vec<RelayRecord>), StoreError> {
-        let present = match self.prepare(events.clone()).await {
+        let present = match self.present.prepare(events.clone()).await {
             // What cannot be read today cannot be read tomorrow; nobody else must wait for it.
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(%error, "events are told without what the content says of them");
@@ -68,18 +64,6 @@ impl Publisher {
         let positions =
             places.into_iter().map(|told| told.into_iter().map(&mut position).collect());
         Ok((positions.collect(), records))
-    }
-
-    /// Puts notifications into inboxes, and reads what the announcements need.
-    async fn prepare<'a>(
-        &self,
-        events: impl IntoIterator<Item = &'a Event> + Clone,
-    ) -> Result<Present, StoreError> {
-        let notices: Vec<_> = events.clone().into_iter().flat_map(notices_of).collect();
-        if !notices.is_empty() {
-            self.inbox.put(&notices).await?;
-        }
-        self.present.read(events).await
     }
 
     /// Adds what tells of an event to a batch; returns which of its channels are told.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::publisher::Publisher;
 use crate::ports::StoreError;
@@ -15,6 +15,9 @@ use crate::ports::event_log::{EventLog, LogCursor, RECORDED_WITHIN, RelayLedger,
 const QUEUE_MAX: usize = 64;
 /// Between attempts while the log cannot be written.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// How long relays are gathered for one write. A crash has what was not recorded relayed again, which changes nothing where
+/// the epoch goes on; recovery from the log waits for records longer than this.
+const GATHERING: Duration = Duration::from_millis(25);
 /// Events that are read from the log at once.
 const BATCH_MAX: usize = 512;
 
@@ -41,7 +44,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the recorder. Whatever has queued up is recorded in one write; the
+    /// Starts the recorder. Whatever queues up within a moment is recorded in one write; the
     /// cursor advances only together with what it stands for, so that a crash at
     /// any moment has the events relayed again rather than forgotten. The task ends
     /// when all senders are gone and everything is recorded.
@@ -53,6 +56,7 @@ impl Recorder {
     async fn run(self, mut queue: mpsc::Receiver<Relayed>) {
         let mut waiting = Vec::with_capacity(QUEUE_MAX);
         while queue.recv_many(&mut waiting, QUEUE_MAX).await > 0 {
+            self.gather(&mut queue, &mut waiting).await;
             let mut batches = waiting.drain(..);
             let Some(mut all) = batches.next() else { continue };
             for relayed in batches {
@@ -62,6 +66,18 @@ impl Recorder {
             while let Err(error) = self.record(&mut all).await {
                 tracing::warn!(%error, "could not record relays; trying again");
                 tokio::time::sleep(RETRY_DELAY).await;
+            }
+        }
+    }
+
+    /// Takes what comes within a moment, if there is room for it and anything can come.
+    async fn gather(&self, queue: &mut mpsc::Receiver<Relayed>, waiting: &mut Vec<Relayed>) {
+        let end = Instant::now() + GATHERING;
+        while waiting.len() < QUEUE_MAX {
+            let room = QUEUE_MAX - waiting.len();
+            match timeout_at(end, queue.recv_many(waiting, room)).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::domain::trending::{Ranked, Tally, Window};
 use crate::ports::StoreError;
 use crate::ports::broker::Broker;
 use crate::ports::content::{Content, CreatePostError, Kept, PostFilter};
-use crate::ports::inbox::Inbox;
+use crate::ports::inbox::{Inbox, Told};
 use crate::ports::marks::{FollowCounts, Marks, OwnMarks, StoredMark};
 use crate::ports::present::PresentReader;
 use crate::ports::trending::{Trending, Turn};
@@ -38,7 +38,7 @@ pub fn present() -> PresentReader {
 /// A publisher of events that concern no inbox.
 pub fn publisher(broker: Arc<dyn Broker>, namespaces: Arc<Namespaces>) -> Publisher {
     let trending = Arc::new(Absent);
-    Publisher { broker, namespaces, inbox: Arc::new(Absent), present: present(), trending }
+    Publisher { broker, namespaces, present: present(), trending }
 }
 
 /// What feeds, and subscribers of bare channels, are told of an event.
@@ -101,7 +101,7 @@ impl Content for Absent {
 
 #[async_trait]
 impl Inbox for Absent {
-    async fn put(&self, _: &[Notice]) -> Result<(), StoreError> {
+    async fn put(&self, _: &[Notice]) -> Result<Told, StoreError> {
         nothing()
     }
 

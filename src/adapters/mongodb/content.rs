@@ -21,6 +21,7 @@ use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::content::{Content, CreatePostError, Kept, PostFilter};
 
+use super::inbox_readers::KnownWishes;
 use super::posts::{Engagement, PostDocument};
 use super::store::{Durability, Failure, Mongo};
 use super::stored::{self, StoredEvent};
@@ -42,6 +43,7 @@ pub struct MongoContent {
     pub(super) db: Arc<Mongo>,
     pub(super) clock: Arc<dyn Clock>,
     durability: Durability,
+    pub(super) known_wishes: KnownWishes,
 }
 
 /// What became of an attempt to insert a post.
@@ -80,7 +82,7 @@ impl MongoContent {
     /// majority. The clock tells how old a post may be that an inbox lists.
     pub fn new(db: Arc<Mongo>, covered: bool, clock: Arc<dyn Clock>) -> Self {
         let durability = if covered { Durability::Covered } else { Durability::Majority };
-        Self { db, clock, durability }
+        Self { db, clock, durability, known_wishes: KnownWishes::default() }
     }
 
     /// A collection whose writes are durable when the port says.

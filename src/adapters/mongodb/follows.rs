@@ -170,7 +170,8 @@ impl MongoContent {
             let more = i64::from(mark.on) - i64::from(was_on);
             self.count_for(followee, doc! { "followers": more }).await?;
             self.count_for(follower, doc! { "following": more }).await?;
-            self.upsert(INBOXES, follower.0, doc! { "$inc": { "version": 1_i64 } }).await?;
+            let changed = doc! { "$inc": { "version": 1_i64, "revision": 1_i64 } };
+            self.upsert(INBOXES, follower.0, changed).await?;
         }
         Ok(put)
     }

@@ -5,20 +5,19 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{TryStreamExt, stream};
 use mongodb::bson::{self, DateTime, Document, doc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::event::{Event, InboxRead};
 use crate::domain::ids::{EventId, UserId};
-use crate::domain::notification::{InboxState, Notice, Notification, NotificationKind};
+use crate::domain::notification::{InboxState, Notice, Notification};
 use crate::domain::page::Cursor;
 use crate::domain::preferences::Preferences;
 use crate::ports::StoreError;
-use crate::ports::inbox::Inbox;
+use crate::ports::inbox::{Inbox, Told};
 
 use super::content::{MongoContent, PROFILES};
-use super::inbox_items::{NOTIFICATIONS, NotificationDocument, just_after};
+use super::inbox_items::NOTIFICATIONS;
 use super::keys;
 use super::store::{Durability, Failure};
 use super::stored::{self, StoredEvent};
@@ -38,6 +37,8 @@ pub(super) struct InboxDocument {
     #[serde(rename = "_id")]
     pub(super) user: i64,
     pub(super) version: i64,
+    /// Raised after every change of what the user wishes to hear of, and of whom the user follows.
+    pub(super) revision: i64,
     /// Everything that happened until then was read.
     pub(super) read_through: Option<DateTime>,
     /// The last item that was listed.
@@ -60,17 +61,7 @@ pub(super) struct ReadPost {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReadThrough {
-    #[serde(rename = "_id")]
-    user: i64,
-    read_through: Option<DateTime>,
-}
-
-#[derive(Deserialize)]
 struct Profile {
-    #[serde(rename = "_id")]
-    user: i64,
     preferences: Option<Preferences>,
 }
 
@@ -95,7 +86,7 @@ impl MongoContent {
 
     /// Marks what the last event of an inbox reads. Whoever finds that it was not done does it, so that
     /// a crash leaves nothing half read.
-    async fn settle(&self, inbox: &InboxDocument) -> Result<(), Failure> {
+    pub(super) async fn settle(&self, inbox: &InboxDocument) -> Result<(), Failure> {
         let (Some(event), false) = (&inbox.event, inbox.pending.is_empty()) else { return Ok(()) };
         let user = UserId(inbox.user);
         let pending = inbox.pending.iter().map(|id| stored::read_event_id(*id));
@@ -109,104 +100,6 @@ impl MongoContent {
         let settled = doc! { "$unset": { "pending": "" } };
         self.db.bounded(inboxes.update_one(same, settled)).await?;
         Ok(())
-    }
-
-    /// Kinds that users do not want; users who want all are left out.
-    pub(super) async fn muted_by(
-        &self,
-        users: &[i64],
-    ) -> Result<HashMap<i64, Vec<NotificationKind>>, Failure> {
-        let profiles = self.collection::<Profile>(PROFILES);
-        let query = profiles
-            .find(doc! { "_id": { "$in": users.to_vec() } })
-            .projection(doc! { "_id": 1, "preferences": 1 });
-        let found = self.db.all(query).await?.into_iter();
-        let muted = found.filter_map(|profile| {
-            let preferences = profile.preferences?;
-            let muted = NotificationKind::ALL.into_iter().filter(|kind| !preferences.wants(*kind));
-            Some((profile.user, muted.collect::<Vec<_>>()))
-        });
-        Ok(muted.filter(|(_, kinds)| !kinds.is_empty()).collect())
-    }
-
-    async fn tell(&self, notices: &[Notice]) -> Result<(), Failure> {
-        let recipients: HashSet<_> = notices.iter().map(|notice| notice.recipient.0).collect();
-        let muted = self.muted_by(&recipients.into_iter().collect::<Vec<_>>()).await?;
-        let wanted: Vec<_> = notices
-            .iter()
-            .filter(|notice| {
-                let muted = muted.get(&notice.recipient.0);
-                !muted.is_some_and(|kinds| kinds.contains(&notice.notification.r#type))
-            })
-            .collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let users: Vec<_> = wanted.iter().map(|notice| notice.recipient.0).collect();
-        let through = self.read_through_of(&users).await?;
-        let documents = wanted.iter().map(|notice| {
-            let through = through.get(&notice.recipient.0).copied();
-            NotificationDocument::of(notice, through)
-        });
-        let documents: Vec<_> = documents.collect();
-        let notifications = self.collection::<NotificationDocument>(NOTIFICATIONS);
-        let told = self.db.bounded(notifications.insert_many(&documents).ordered(false)).await;
-        // What is there, or was told before, stands in the way of another in one of the unique indexes.
-        let known = match told {
-            Ok(_) => HashSet::new(),
-            Err(failure) => match failure.refused() {
-                Some(refused) if refused.iter().all(|(_, duplicate)| *duplicate) => {
-                    refused.into_iter().map(|(place, _)| place).collect()
-                }
-                _ => return Err(failure),
-            },
-        };
-        let news = documents.iter().enumerate().filter(|(place, _)| !known.contains(place));
-        self.count_news(&news.map(|(_, news)| news).collect::<Vec<_>>()).await
-    }
-
-    async fn read_through_of(&self, users: &[i64]) -> Result<HashMap<i64, DateTime>, Failure> {
-        let inboxes = self.collection::<ReadThrough>(INBOXES);
-        let query = inboxes
-            .find(doc! { "_id": { "$in": users.to_vec() } })
-            .projection(doc! { "_id": 1, "readThrough": 1 });
-        let found = self.db.all(query).await?.into_iter();
-        Ok(found.filter_map(|one| Some((one.user, one.read_through?))).collect())
-    }
-
-    /// Raises the versions for notifications that are new, of all recipients at once: the relay waits for this. If a user
-    /// read everything up to a later moment meanwhile, one may not have been among it, and is put behind that moment.
-    async fn count_news(&self, news: &[&NotificationDocument]) -> Result<(), Failure> {
-        let mut counts = HashMap::<i64, i64>::new();
-        for one in news {
-            *counts.entry(one.user_id).or_default() += 1;
-        }
-        let raised = counts.iter().map(|(user, count)| self.raise_version(*user, *count));
-        at_once(raised).await?;
-        let users: Vec<_> = counts.into_keys().collect();
-        let through = self.read_through_of(&users).await?;
-        let late = news.iter().filter_map(|one| {
-            let through =
-                through.get(&one.user_id).filter(|through| **through >= one.created_at)?;
-            Some(self.put_behind(one, *through))
-        });
-        at_once(late).await
-    }
-
-    async fn raise_version(&self, user: i64, count: i64) -> Result<(), Failure> {
-        self.upsert(INBOXES, user, doc! { "$inc": { "version": count } }).await
-    }
-
-    async fn put_behind(
-        &self,
-        news: &NotificationDocument,
-        through: DateTime,
-    ) -> Result<(), Failure> {
-        let notifications = self.collection::<Document>(NOTIFICATIONS);
-        let id = keys::notification(UserId(news.user_id), stored::read_event_id(news.event_id));
-        let later = doc! { "$set": { "createdAt": just_after(Some(through)) } };
-        self.db.bounded(notifications.update_one(doc! { "_id": id }, later)).await?;
-        self.raise_version(news.user_id, 1).await
     }
 
     async fn last_turn(&self, user: UserId) -> Result<Option<Event>, Failure> {
@@ -303,7 +196,7 @@ impl MongoContent {
         let profiles = self.collection::<Profile>(PROFILES);
         let found = profiles
             .find_one(doc! { "_id": user.0 })
-            .projection(doc! { "_id": 1, "preferences": 1 });
+            .projection(doc! { "_id": 0, "preferences": 1 });
         let found = self.db.bounded(found).await?;
         Ok(found.and_then(|profile| profile.preferences).unwrap_or_default())
     }
@@ -315,22 +208,15 @@ impl MongoContent {
         let profiles = self.db.collection::<Document>(PROFILES, Durability::Majority);
         let change = doc! { "$set": { "preferences": preferences } };
         self.db.bounded(profiles.update_one(doc! { "_id": user.0 }, change)).await?;
-        self.upsert(INBOXES, user.0, doc! { "$inc": { "version": 1_i64 } }).await
+        self.upsert(INBOXES, user.0, doc! { "$inc": { "version": 1_i64, "revision": 1_i64 } }).await
     }
-}
-
-/// Does all of it, a few at a time, so that a batch does not take every connection.
-async fn at_once(
-    operations: impl Iterator<Item = impl Future<Output = Result<(), Failure>>>,
-) -> Result<(), Failure> {
-    stream::iter(operations.map(Ok)).try_for_each_concurrent(AT_ONCE, |operation| operation).await
 }
 
 #[async_trait]
 impl Inbox for MongoContent {
-    async fn put(&self, notices: &[Notice]) -> Result<(), StoreError> {
+    async fn put(&self, notices: &[Notice]) -> Result<Told, StoreError> {
         if notices.is_empty() {
-            return Ok(());
+            return Ok(Told::default());
         }
         self.tell(notices).await.map_err(|e| self.db.failed(e))
     }

@@ -2,6 +2,7 @@
 //! found among the posts when they are asked for.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{self, DateTime, Document, doc};
@@ -14,8 +15,7 @@ use crate::domain::notification::{Notice, Notification, NotificationKind};
 use crate::domain::page::Cursor;
 
 use super::content::{MongoContent, POSTS};
-use super::follows::Spans;
-use super::inbox::InboxDocument;
+use super::inbox_readers::{Reader, Wishes};
 use super::keys;
 use super::store::Failure;
 use super::stored;
@@ -96,32 +96,7 @@ struct AuthorName {
     username: String,
 }
 
-/// Everything about a user that decides what the inbox lists and how.
-#[derive(Default)]
-pub(super) struct Reader {
-    pub(super) inbox: InboxDocument,
-    pub(super) muted: Vec<NotificationKind>,
-    /// By author.
-    pub(super) follows: HashMap<i64, Spans>,
-}
-
 impl Reader {
-    /// Whether such things are listed.
-    pub(super) fn wants(&self, kind: NotificationKind) -> bool {
-        !self.muted.contains(&kind)
-    }
-
-    /// Up to when everything was read.
-    pub(super) fn read_through(&self) -> DateTime {
-        self.inbox.read_through.unwrap_or(DateTime::MIN)
-    }
-
-    /// Whether the author of a post was followed when it was published.
-    pub(super) fn followed(&self, post: &Posted) -> bool {
-        let follow = self.follows.get(&post.author_id);
-        follow.is_some_and(|follow| follow.spans.iter().any(|span| span.holds(post.published_at)))
-    }
-
     /// Whether a post was read.
     pub(super) fn has_read(&self, post: &Posted) -> bool {
         post.published_at <= self.read_through()
@@ -133,15 +108,8 @@ impl Reader {
         seen.is_some_and(|(seen_at, seen_id)| (at, id.bytes()) <= (seen_at, seen_id.bytes()))
     }
 
-    /// Authors who were followed at `floor` or later.
-    pub(super) fn authors_since(&self, floor: DateTime) -> impl Iterator<Item = i64> {
-        let lasting = move |follow: &&Spans| {
-            follow.spans.iter().any(|span| span.until.is_none_or(|until| until > floor))
-        };
-        self.follows.values().filter(lasting).map(|follow| follow.followee)
-    }
-
-    fn notification(&self, one: NotificationDocument) -> Result<Notification, Failure> {
+    /// A notification as it is listed.
+    pub(super) fn notification(&self, one: NotificationDocument) -> Result<Notification, Failure> {
         Ok(Notification {
             id: stored::read_event_id(one.event_id),
             r#type: one.kind,
@@ -210,27 +178,6 @@ pub(super) fn latest_first(fields: (&str, &str)) -> Document {
 }
 
 impl MongoContent {
-    /// The inbox first, for what it tells must not be newer than what else is read.
-    pub(super) async fn readers(&self, users: &[i64]) -> Result<HashMap<i64, Reader>, Failure> {
-        let mut inboxes = self.inboxes(users).await?;
-        let (mut muted, follows) =
-            futures_util::future::try_join(self.muted_by(users), self.spans_of(users)).await?;
-        let mut readers: HashMap<i64, Reader> = users
-            .iter()
-            .map(|user| {
-                let inbox = inboxes.remove(user).unwrap_or_default();
-                let muted = muted.remove(user).unwrap_or_default();
-                (*user, Reader { inbox, muted, follows: HashMap::new() })
-            })
-            .collect();
-        for follow in follows {
-            if let Some(reader) = readers.get_mut(&follow.follower) {
-                reader.follows.insert(follow.followee, follow);
-            }
-        }
-        Ok(readers)
-    }
-
     /// Posts as inboxes list them; with a limit, the latest.
     pub(super) async fn posted(
         &self,
@@ -265,8 +212,8 @@ impl MongoContent {
             bounds.insert("$gt", reader.read_through());
             query.insert("createdAt", bounds);
         }
-        if !reader.muted.is_empty() {
-            let muted: Vec<_> = reader.muted.iter().map(|kind| kind.as_str()).collect();
+        if !reader.wishes.muted.is_empty() {
+            let muted: Vec<_> = reader.wishes.muted.iter().map(|kind| kind.as_str()).collect();
             query.insert("kind", doc! { "$nin": muted });
         }
         let notifications = self.collection::<NotificationDocument>(NOTIFICATIONS);
@@ -340,7 +287,11 @@ impl MongoContent {
                 items.insert((user, item.id), item);
             }
         }
-        let events: HashSet<_> = wanted.iter().map(|(_, event)| *event).collect();
+        let left = wanted.iter().filter(|one| !items.contains_key(one));
+        let events: HashSet<_> = left.map(|(_, event)| *event).collect();
+        if events.is_empty() {
+            return Ok(items);
+        }
         let events: Vec<_> = events.into_iter().map(stored::event_id).collect();
         let mut query = visible();
         query.insert("publishedEvent", doc! { "$in": events });
@@ -373,7 +324,8 @@ impl MongoContent {
         let posts = self.posted(query, None).await?;
         let follows = self.spans_of(&[user.0]).await?.into_iter();
         let follows = follows.map(|follow| (follow.followee, follow)).collect();
-        let reader = Reader { follows, ..Reader::default() };
+        let wishes = Arc::new(Wishes { follows, ..Wishes::default() });
+        let reader = Reader { wishes, ..Reader::default() };
         let read = posts.iter().filter(|post| reader.followed(post));
         Ok(read.map(|post| (post.published_event, post.published_at)).collect())
     }

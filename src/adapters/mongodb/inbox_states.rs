@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::try_join;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mongodb::bson::{Bson, Document, doc};
 use serde::Deserialize;
@@ -11,7 +12,8 @@ use crate::domain::notification::{InboxState, NotificationKind};
 
 use super::content::{MongoContent, PROFILES};
 use super::inbox::AT_ONCE;
-use super::inbox_items::{NOTIFICATIONS, Posted, Reader, posted_items};
+use super::inbox_items::{NOTIFICATIONS, Posted, posted_items};
+use super::inbox_readers::Reader;
 use super::store::Failure;
 use super::stored;
 
@@ -29,8 +31,8 @@ pub(super) fn unread(user: i64, reader: &Reader) -> Document {
     let mut query = doc! {
         "userId": user, "read": false, "createdAt": { "$gt": reader.read_through() },
     };
-    if !reader.muted.is_empty() {
-        let muted: Vec<_> = reader.muted.iter().map(|kind| kind.as_str()).collect();
+    if !reader.wishes.muted.is_empty() {
+        let muted: Vec<_> = reader.wishes.muted.iter().map(|kind| kind.as_str()).collect();
         query.insert("kind", doc! { "$nin": muted });
     }
     query
@@ -59,15 +61,19 @@ impl MongoContent {
         users: &[UserId],
     ) -> Result<HashMap<UserId, InboxState>, Failure> {
         let ids: Vec<_> = users.iter().map(|user| user.0).collect();
-        let readers = self.readers(&ids).await?;
-        let changes = self.changes_of(&readers).await?;
-        let (notifications, posts) = futures_util::future::try_join(
-            self.unread_notifications(&readers),
-            self.unread_posts(&readers),
-        )
-        .await?;
+        self.states_for(&self.readers(&ids).await?).await
+    }
+
+    /// The states of inboxes that were just read.
+    pub(super) async fn states_for(
+        &self,
+        readers: &HashMap<i64, Reader>,
+    ) -> Result<HashMap<UserId, InboxState>, Failure> {
+        let changes = self.changes_of(readers).await?;
+        let (notifications, posts) =
+            try_join(self.unread_notifications(readers), self.unread_posts(readers)).await?;
         let state = |(user, reader): (&i64, &Reader)| {
-            let followed = reader.follows.keys().filter_map(|author| changes.get(author));
+            let followed = reader.wishes.follows.keys().filter_map(|author| changes.get(author));
             let unread = notifications.get(user).copied().unwrap_or(0);
             let posts = posts.iter().filter(|post| is_news(post, reader)).count() as u64;
             let version = stored::count(reader.inbox.version + followed.sum::<i64>());
@@ -84,7 +90,7 @@ impl MongoContent {
         readers: &HashMap<i64, Reader>,
     ) -> Result<HashMap<i64, i64>, Failure> {
         let mut authors: Vec<_> =
-            readers.values().flat_map(|reader| reader.follows.keys().copied()).collect();
+            readers.values().flat_map(|reader| reader.wishes.follows.keys().copied()).collect();
         if authors.is_empty() {
             return Ok(HashMap::new());
         }

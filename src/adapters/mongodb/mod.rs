@@ -10,6 +10,8 @@ mod follows;
 pub mod idempotency;
 pub mod inbox;
 mod inbox_items;
+mod inbox_news;
+mod inbox_readers;
 mod inbox_states;
 pub mod inspect;
 mod keys;

@@ -1,6 +1,6 @@
 //! Inboxes: what is put there and read, and what users want.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use crate::domain::notification::{InboxState, Notice, Notification, Notification
 use crate::domain::page::Cursor;
 use crate::domain::preferences::Preferences;
 use crate::ports::StoreError;
-use crate::ports::inbox::Inbox;
+use crate::ports::inbox::{Inbox, Told};
 
 use super::content::SqliteContent;
 use super::database::unreadable;
@@ -230,11 +230,15 @@ pub(super) fn notice_row(notice: &Notice) -> impl serde::Serialize + use<> {
 
 #[async_trait]
 impl Inbox for SqliteContent {
-    async fn put(&self, notices: &[Notice]) -> Result<(), StoreError> {
+    async fn put(&self, notices: &[Notice]) -> Result<Told, StoreError> {
         if notices.is_empty() {
-            return Ok(());
+            return Ok(Told::default());
         }
-        self.tell(notices).await.map_err(|e| self.db.failed(e))
+        self.tell(notices).await.map_err(|e| self.db.failed(e))?;
+        let pairs = notices.iter().map(|notice| (notice.recipient, notice.notification.id));
+        let users: BTreeSet<_> = notices.iter().map(|notice| notice.recipient).collect();
+        let items = self.items(&pairs.collect::<Vec<_>>()).await?;
+        Ok(Told { items, states: self.states(&users.into_iter().collect::<Vec<_>>()).await? })
     }
 
     async fn items(
