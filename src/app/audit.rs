@@ -245,7 +245,7 @@ pub async fn rebuild(settings: &Settings, what: Rebuild) -> Result<String, AppEr
             let tallies = realtime_stores::tallies_of(settings).await?;
             let (log, trending) = (&*stores.log, Arc::clone(&stores.trending));
             let now = stores.clock.now();
-            let count = trending_tallies(log, trending, &*tallies, now).await?;
+            let count = trending_tallies(log, &*trending, &*tallies, now).await?;
             Ok(format!("trending: {count} interactions counted"))
         }
     }

@@ -5,19 +5,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::analytics_batch::Projection;
 use super::trending;
-use crate::domain::ids::{EventId, Incarnation};
+use crate::domain::ids::Incarnation;
 use crate::domain::time::Timestamp;
-use crate::domain::trending::{Ranked, Tally, Window};
 use crate::ports::StoreError;
 use crate::ports::audit::analytics::ProjectionAudit;
 use crate::ports::audit::log::LogAudit;
 use crate::ports::audit::trending::ClearTrending;
 use crate::ports::event_log::{EventLog, LogCursor};
-use crate::ports::trending::{Trending, Turn};
+use crate::ports::trending::Trending;
 
 /// How many runs are read at once.
 const PAGE_MAX: usize = 500;
@@ -91,54 +88,11 @@ impl AnalyticsRebuild {
 /// as well, which changes nothing.
 pub async fn trending_tallies(
     log: &dyn EventLog,
-    trending: Arc<dyn Trending>,
+    trending: &dyn Trending,
     tallies: &dyn ClearTrending,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     tallies.clear().await?;
-    trending::rebuild(log, &NeverWhole(trending), now).await
-}
-
-/// Tallies that are counted again, whoever declared them whole: a node that began to count before they were cleared
-/// may do so too early.
-struct NeverWhole(Arc<dyn Trending>);
-
-#[async_trait]
-impl Trending for NeverWhole {
-    async fn count(&self, tallies: &[(EventId, Tally)]) -> Result<(), StoreError> {
-        self.0.count(tallies).await
-    }
-
-    async fn ranked(
-        &self,
-        window: Window,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Ranked>, StoreError> {
-        self.0.ranked(window, now, limit).await
-    }
-
-    async fn is_whole(&self) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    async fn begin_recount(&self) -> Result<String, StoreError> {
-        self.0.begin_recount().await
-    }
-
-    async fn declare_whole(&self, recount: &str) -> Result<bool, StoreError> {
-        self.0.declare_whole(recount).await
-    }
-
-    async fn turn(
-        &self,
-        window: Window,
-        digest: &str,
-        interval: Duration,
-    ) -> Result<Turn, StoreError> {
-        self.0.turn(window, digest, interval).await
-    }
-    async fn note_told(&self, window: Window, digest: &str) -> Result<(), StoreError> {
-        self.0.note_told(window, digest).await
-    }
+    // Whoever declared them whole may have begun before they were cleared.
+    trending::recount(log, trending, now).await
 }

@@ -41,9 +41,16 @@ pub async fn rebuild(
     trending: &dyn Trending,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
-    if trending.is_whole().await? {
-        return Ok(0);
-    }
+    if trending.is_whole().await? { Ok(0) } else { recount(log, trending, now).await }
+}
+
+/// Counts what the log holds of the longest window, and declares the tallies whole if nothing was lost meanwhile; returns
+/// how many interactions were counted.
+pub async fn recount(
+    log: &dyn EventLog,
+    trending: &dyn Trending,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
     let recount = trending.begin_recount().await?;
     let counted = count_again(log, trending, now).await?;
     // If it was lost again meanwhile, the next look counts once more.

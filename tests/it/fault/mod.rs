@@ -4,6 +4,7 @@ mod durability;
 mod failpoints;
 mod half_request;
 mod large_past;
+mod redis_cluster;
 mod redis_failover;
 mod redis_lost_message;
 mod redis_outages;

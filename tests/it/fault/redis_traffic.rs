@@ -26,7 +26,7 @@ pub(super) struct Stage {
     author: Person,
     fans: Vec<Person>,
     /// The post that the fans like.
-    target: String,
+    pub(super) target: String,
     pub(super) followers: Vec<Follower>,
 }
 
