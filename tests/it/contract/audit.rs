@@ -117,7 +117,7 @@ fn content_damages(site: &Site) -> Vec<(String, Change)> {
             format!("UPDATE follows SET is_on = 0 WHERE follower = {bob}"),
             (
                 "follows",
-                doc! { "_id": { "follower": bob, "followee": ada } },
+                doc! { "_id": format!("{bob}:{ada}") },
                 Some(doc! { "$set": { "on": false } }),
             ),
         ),
