@@ -85,6 +85,8 @@ async fn what_is_muted_later_is_no_notification_when_it_is_recovered() {
     let muted = json!({"notifications": {"types": {"liked": false}}});
     let answer = api.put("/v1/me/preferences").token(&ada.token).json(&muted).send().await;
     answer.expect(200);
+    // In peace, so that it is recorded where the like was told.
+    server.terminate().await;
     server.restart().await;
     let channel = format!("notifications:#{}", ada.id);
     let mut socket = Socket::open(server.address()).await;
