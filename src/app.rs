@@ -27,10 +27,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::domain::channel::ChannelName;
+use crate::domain::ids::Incarnation;
 use crate::endpoints::account_watch::AccountWatch;
 use crate::endpoints::services::Services;
 use crate::hub::Hub;
 use crate::lifecycle;
+use crate::relay::control::Control;
 use crate::relay::follow_index::FollowIndex;
 use crate::relay::inbound::Inbound;
 use crate::settings::Settings;
@@ -54,12 +56,14 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let hub_options = services::hub_options(&settings);
     let hub = Arc::new(Hub::start(&hub_options, Arc::clone(&stores.broker), Handle::current())?);
     let hint = Arc::new(Notify::new());
-    let (follows, deliveries) = take_deliveries(&settings, &mut stores, &hub, &hint).await?;
+    let control = control_of(&stores, &hub, path.lease.run());
+    let heard = (&hint, Arc::clone(&control));
+    let (follows, deliveries) = take_deliveries(&settings, &mut stores, &hub, heard).await?;
     let services = services::services(
         &settings,
         &stores,
         &path,
-        (Arc::clone(&hub), follows),
+        (Arc::clone(&hub), follows, Arc::clone(&control)),
         path.lease.run(),
     )?;
     let services = Arc::new(services);
@@ -69,6 +73,9 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     let known = Arc::clone(&services.accounts.news.known);
     let watch = AccountWatch::begin(control, Arc::clone(&hub), known, hint, interval).await?;
     background.tasks.push(tokio::spawn(watch.run(background.stopping.subscribe())));
+    background
+        .tasks
+        .push(tokio::spawn(Arc::clone(&services.control).run(background.stopping.subscribe())));
 
     let address = (settings.http_server.address.as_str(), settings.http_server.port);
     let listener = TcpListener::bind(address).await;
@@ -98,12 +105,18 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
     outcome
 }
 
+/// What this node says and hears of connections; it is known by its run.
+fn control_of(stores: &Stores, hub: &Arc<Hub>, run: Incarnation) -> Arc<Control> {
+    let (broker, entropy) = (Arc::clone(&stores.broker), Arc::clone(&stores.entropy));
+    Arc::new(Control::new(run.to_string(), Arc::clone(hub), broker, entropy))
+}
+
 /// Starts what takes deliveries from the broker to the hub, and to whoever follows.
 async fn take_deliveries(
     settings: &Settings,
     stores: &mut Stores,
     hub: &Arc<Hub>,
-    hint: &Arc<Notify>,
+    (hint, control): (&Arc<Notify>, Arc<Control>),
 ) -> Result<(Arc<FollowIndex>, Vec<JoinHandle<()>>), AppError> {
     let compare_interval = settings.realtime.compare_interval;
     let (marks, inbox) = (Arc::clone(&stores.marks), Arc::clone(&stores.inbox));
@@ -111,11 +124,14 @@ async fn take_deliveries(
     let (follows, heard) =
         FollowIndex::new(Arc::clone(hub), Arc::clone(&namespaces), marks, inbox, clock);
     follows.listen().await?;
-    stores.broker.subscribe(&ChannelName::accounts()).await?;
+    for channel in [ChannelName::accounts(), ChannelName::control()] {
+        stores.broker.subscribe(&channel).await?;
+    }
     let mut tasks = vec![tokio::spawn(Arc::clone(&follows).run(heard))];
     let broker = Arc::clone(&stores.broker);
     let inbound = Inbound::new(Arc::clone(hub), broker, namespaces, Arc::clone(&follows))
-        .hinting(ChannelName::accounts(), Arc::clone(hint));
+        .hinting(ChannelName::accounts(), Arc::clone(hint))
+        .controlled(control);
     let incoming = stores.incoming.take();
     tasks.extend(incoming.map(|incoming| tokio::spawn(inbound.run(incoming, compare_interval))));
     Ok((follows, tasks))

@@ -60,6 +60,10 @@ impl Broker for NoBroker {
         Ok(())
     }
 
+    async fn clear(&self, _: &ChannelName, _: Retention) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn history(
         &self,
         _: &ChannelName,

@@ -41,6 +41,7 @@ use crate::queries::posts::Posts;
 use crate::queries::recovery::{PageLimit, Recovery};
 use crate::queries::trending::TrendingList;
 use crate::queries::users::Users;
+use crate::relay::control::Control;
 use crate::relay::follow_index::FollowIndex;
 use crate::settings::{Settings, StoreUrl};
 
@@ -71,7 +72,7 @@ pub(super) fn services(
     settings: &Settings,
     stores: &Stores,
     path: &WritePath,
-    (hub, follows): (Arc<Hub>, Arc<FollowIndex>),
+    (hub, follows, control): (Arc<Hub>, Arc<FollowIndex>, Arc<Control>),
     incarnation: Incarnation,
 ) -> Result<Services, AppError> {
     let (clock, entropy) = (&stores.clock, &stores.entropy);
@@ -122,6 +123,7 @@ pub(super) fn services(
         broker: Arc::clone(&stores.broker),
         presence: Arc::clone(&stores.presence),
         hub,
+        control,
         metrics: Arc::clone(&stores.metrics),
         follows,
         clock: Arc::clone(clock),

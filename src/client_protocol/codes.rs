@@ -1,5 +1,7 @@
 //! Error, unsubscribe and disconnect codes, with the texts that Centrifugo gives them.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -48,17 +50,17 @@ impl ClientError {
 
 /// Why the server closes a connection. Codes 3000 to 3499 and 4000 to 4499 ask
 /// the client to reconnect; all others are terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Disconnect {
     /// The code of the close frame.
     pub code: u16,
     /// The text of the close frame.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 impl Disconnect {
     const fn new(code: u16, reason: &'static str) -> Self {
-        Self { code, reason }
+        Self { code, reason: Cow::Borrowed(reason) }
     }
 
     /// 1000: the client said goodbye first.
@@ -99,6 +101,8 @@ pub struct Unsubscribed {
 }
 
 impl Unsubscribed {
+    /// 2000: a back end ended the subscription.
+    pub const SERVER: Self = Self { code: 2000, reason: "server unsubscribe" };
     /// 2500: the subscription's state cannot be trusted; the client subscribes again and recovers.
     pub const INSUFFICIENT_STATE: Self = Self { code: 2500, reason: "insufficient state" };
 }

@@ -5,4 +5,6 @@
 
 pub mod codes;
 pub mod command;
+pub mod directive;
+pub mod node;
 pub mod reply;

@@ -156,7 +156,28 @@ struct Push<'a> {
 #[serde(rename_all = "snake_case")]
 enum PushBody<'a> {
     Pub(WirePublication<'a>),
+    Subscribe(SubscribePush<'a>),
     Unsubscribe(Unsubscribed),
+}
+
+/// `Subscribe`: the server subscribed the client.
+#[derive(Debug, Serialize)]
+pub struct SubscribePush<'a> {
+    /// Whether the client may recover this subscription later.
+    #[serde(skip_serializing_if = "is_default")]
+    pub recoverable: bool,
+    /// The epoch of `offset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+    /// The place in the stream from which on publications follow.
+    #[serde(skip_serializing_if = "is_default")]
+    pub offset: u64,
+    /// Whether the server watches the position.
+    #[serde(skip_serializing_if = "is_default")]
+    pub positioned: bool,
+    /// What the back end says with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a Json>,
 }
 
 /// The server's ping.
@@ -183,6 +204,14 @@ pub fn encode_publication(
 /// The JSON of a push that ends a subscription.
 pub fn encode_unsubscribe(channel: &ChannelName, why: Unsubscribed) -> serde_json::Result<Vec<u8>> {
     encode_push(channel, PushBody::Unsubscribe(why))
+}
+
+/// The JSON of a push that begins a subscription.
+pub fn encode_subscribe(
+    channel: &ChannelName,
+    subscribe: SubscribePush<'_>,
+) -> serde_json::Result<Vec<u8>> {
+    encode_push(channel, PushBody::Subscribe(subscribe))
 }
 
 fn encode_push(channel: &ChannelName, body: PushBody<'_>) -> serde_json::Result<Vec<u8>> {

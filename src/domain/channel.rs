@@ -73,6 +73,11 @@ impl ChannelName {
         Self::built_in("node:follows".into())
     }
 
+    /// `node:control`, by which nodes tell each other what back ends ask of connections, and that they are there.
+    pub fn control() -> Self {
+        Self::built_in("node:control".into())
+    }
+
     /// `node:accounts`, by which nodes tell each other that there are changes of accounts to read.
     pub fn accounts() -> Self {
         Self::built_in("node:accounts".into())

@@ -50,6 +50,7 @@ use crate::queries::posts::Posts;
 use crate::queries::recovery::Recovery;
 use crate::queries::trending::TrendingList;
 use crate::queries::users::Users;
+use crate::relay::control::Control;
 use crate::relay::follow_index::FollowIndex;
 
 /// Everything that a request may need, wired in `app.rs`.
@@ -72,6 +73,7 @@ pub struct Services {
     pub broker: Arc<dyn Broker>,
     pub presence: Arc<dyn Presence>,
     pub hub: Arc<Hub>,
+    pub control: Arc<Control>,
     pub metrics: Arc<Metrics>,
     pub follows: Arc<FollowIndex>,
     pub clock: Arc<dyn Clock>,

@@ -13,16 +13,18 @@ impl Shard {
     /// that it subscribes again and recovers.
     pub(super) fn invalidate(self: &Rc<Self>, channel: &ChannelName) {
         let members: Vec<_> = {
-            let state = self.state.borrow();
-            let key = |(slot, live): (u32, bool)| {
-                let connection = state.connections.get(slot as usize)?;
-                Some((Key { slot, serial: connection.serial }, connection.wire, live))
+            let state = &mut *self.state.borrow_mut();
+            let member = |(slot, live): (u32, bool)| {
+                let connection = state.connections.get_mut(slot as usize)?;
+                let key = Key { slot, serial: connection.serial };
+                let wire = connection.wire;
+                let membership = state.channels.membership(channel, connection);
+                Some((key, wire, live, membership.is_some_and(|it| it.by_server)))
             };
-            state.channels.members(channel).into_iter().filter_map(key).collect()
+            state.channels.members(channel).into_iter().filter_map(member).collect()
         };
-        let server_side = channel.namespace() == Some("notifications");
-        for (key, wire, live) in members {
-            if server_side {
+        for (key, wire, live, by_server) in members {
+            if by_server {
                 self.close(key, Disconnect::INSUFFICIENT_STATE);
             } else if self.leave(key, channel) && live {
                 // Who is still joining hears of it after the reply.
@@ -57,7 +59,7 @@ impl Shard {
             state.connections.iter().filter(|(_, c)| matches(c)).map(key).collect()
         };
         for key in owned {
-            self.close(key, why);
+            self.close(key, why.clone());
         }
     }
 
@@ -71,6 +73,7 @@ impl Shard {
             }
             let channels = state.channels.leave_all(key, &mut state.connections);
             state.blocked.remove(&key.slot);
+            state.orders.remove(&key.slot);
             *state.stats.closes.entry(why.code).or_default() += 1;
             (state.connections.remove(key.slot as usize), channels)
         };

@@ -1,6 +1,7 @@
 //! One connection as its shard sees it: what waits to be written, and when something is due.
 
 use std::rc::Rc;
+use std::task::Waker;
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -26,6 +27,8 @@ pub struct Membership {
     pub channel: u32,
     /// The place in the channel's list of live subscribers; [`JOINING`] until it is live.
     pub place: u32,
+    /// Whether the server chose it, so that the client cannot subscribe again by itself.
+    pub by_server: bool,
 }
 
 /// The place of a subscriber that is not live yet.
@@ -69,6 +72,8 @@ pub struct Connection {
     pub timer: u64,
     /// Told when nothing is pending any more.
     pub drained: Option<oneshot::Sender<()>>,
+    /// Wakes the task that reads when there are orders.
+    pub waker: Option<Waker>,
     /// Ends the task that reads.
     pub reader: Option<AbortHandle>,
     /// Ends the task that waits until the socket takes more.
@@ -94,6 +99,7 @@ impl Connection {
             ends_at: None,
             timer: u64::MAX,
             drained: None,
+            waker: None,
             reader: None,
             waiter: None,
             busy: false,

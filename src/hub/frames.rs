@@ -7,7 +7,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::codec;
 use crate::client_protocol::codes::{Disconnect, Unsubscribed};
-use crate::client_protocol::reply::{self, Reply};
+use crate::client_protocol::reply::{self, Reply, SubscribePush};
 use crate::domain::channel::ChannelName;
 use crate::domain::publication::{Delivery, Publication};
 
@@ -57,6 +57,12 @@ impl Wire {
         self.frame(&json.expect("an unsubscribe push holds nothing that JSON cannot say"))
     }
 
+    /// Frames the beginning of a subscription that the client did not ask for.
+    pub fn subscribe(self, channel: &ChannelName, subscribe: SubscribePush<'_>) -> Bytes {
+        let json = reply::encode_subscribe(channel, subscribe);
+        self.frame(&json.expect("a subscribe push holds nothing that JSON cannot say"))
+    }
+
     /// The server's ping of the client protocol.
     pub fn ping(self) -> Bytes {
         self.frame(reply::PING)
@@ -65,13 +71,10 @@ impl Wire {
     /// Frames the end of the connection.
     pub fn close(self, why: Disconnect) -> Bytes {
         match self {
-            Self::WebSocket => codec::encode_close(why.code, why.reason),
+            Self::WebSocket => codec::encode_close(why.code, &why.reason),
             Self::EventStream => {
-                let json = format!(
-                    r#"{{"disconnect":{{"code":{},"reason":"{}"}}}}"#,
-                    why.code, why.reason
-                );
-                self.frame(json.as_bytes())
+                let json = serde_json::json!({"disconnect": why});
+                self.frame(json.to_string().as_bytes())
             }
         }
     }

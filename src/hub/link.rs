@@ -78,6 +78,18 @@ impl Link {
         state.wake_at(self.key, ends_at.map_or(ping_due, |end| end.min(ping_due)));
     }
 
+    /// The connection ends after `lifetime` from now, or not by itself.
+    pub fn end_after(&self, lifetime: Option<Duration>) {
+        let state = &mut *self.shard.state.borrow_mut();
+        let now = state.wheel.now();
+        let ends_at = lifetime.map(|lifetime| now + ticks_of(lifetime));
+        let Some(connection) = state.connection(self.key) else { return };
+        connection.ends_at = ends_at;
+        if let Some(end) = ends_at {
+            state.wake_at(self.key, end);
+        }
+    }
+
     /// The client answered a ping.
     pub fn pong(&self) {
         self.with(|connection| connection.pong_due = None);
@@ -115,6 +127,20 @@ impl Link {
         let begun = state.channels.begin(channel, self.key, connection);
         if begun {
             self.shard.registry.enter(channel, self.shard.number);
+        }
+        begun
+    }
+
+    /// The same for a channel that the server chose: when its subscription cannot go on, the connection is closed, and
+    /// recovers with the next one.
+    pub fn begin_subscription_by_server(&self, channel: &ChannelName) -> bool {
+        let begun = self.begin_subscription(channel);
+        let state = &mut *self.shard.state.borrow_mut();
+        if let Some(connection) = state.connections.get_mut(self.key.slot as usize)
+            && connection.serial == self.key.serial
+            && let Some(membership) = state.channels.membership(channel, connection)
+        {
+            membership.by_server = begun;
         }
         begun
     }

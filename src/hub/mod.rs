@@ -10,6 +10,7 @@ mod connection;
 mod frames;
 mod linger;
 mod link;
+mod orders;
 mod outlet;
 mod pending;
 mod reader;
@@ -26,11 +27,13 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use crate::client_protocol::codes::Disconnect;
+use crate::client_protocol::directive::Directive;
 use crate::domain::channel::ChannelName;
 use crate::domain::publication::Delivery;
 use crate::ports::broker::Broker;
@@ -169,8 +172,34 @@ impl Hub {
     /// the owner names no session.
     pub async fn close(&self, owner: Owner, why: Disconnect) {
         for shard in &self.shards {
-            let _ = shard.send(shard::Message::Close(owner, why)).await;
+            let _ = shard.send(shard::Message::Close(owner, why.clone())).await;
         }
+    }
+
+    /// Hands an order to the connections of a user on this node, which is named by its number or by 0 for
+    /// anonymous clients.
+    pub async fn order(&self, user: i64, directive: Directive) {
+        let directive = Arc::new(directive);
+        for shard in &self.shards {
+            let _ = shard.send(shard::Message::Order(user, Arc::clone(&directive))).await;
+        }
+    }
+
+    /// The channels with subscribers on this node whose names are wanted, with how many there are.
+    pub async fn channels(
+        &self,
+        wanted: impl Fn(&str) -> bool + Clone + Send + 'static,
+    ) -> FxHashMap<ChannelName, u64> {
+        let mut channels = FxHashMap::default();
+        for shard in &self.shards {
+            let (sender, receiver) = oneshot::channel();
+            let message = shard::Message::Channels(Box::new(wanted.clone()), sender);
+            let _ = shard.send(message).await;
+            for (channel, count) in receiver.await.unwrap_or_default() {
+                *channels.entry(channel).or_default() += count;
+            }
+        }
+        channels
     }
 
     /// What the shards have counted, each its own.

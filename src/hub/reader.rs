@@ -1,7 +1,9 @@
 //! Reading: from the socket to whole messages to whoever converses with the client.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::{Control, OpCode};
@@ -12,6 +14,7 @@ use super::link::Link;
 use super::outlet::Outlet;
 use super::shard::Shard;
 use crate::client_protocol::codes::Disconnect;
+use crate::client_protocol::directive::Directive;
 
 /// A whole message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,11 @@ pub trait Conversation: 'static {
     /// Takes a message; called while the shard's read buffer is borrowed, so it
     /// keeps what it needs and returns.
     fn hear(&mut self, message: Message<'_>);
+
+    /// Takes an order of somebody else than the client. One that does not know orders passes over them.
+    fn obey(&mut self, order: Arc<Directive>) {
+        drop(order);
+    }
 
     /// Whether something that was heard waits to be dealt with.
     fn is_busy(&self) -> bool;
@@ -79,8 +87,16 @@ pub(super) async fn converse<C: Conversation>(
         if link.is_closed() {
             return;
         }
-        if outlet.readable().await.is_err() {
-            return shard.close(key, Disconnect::CONNECTION_CLOSED);
+        tokio::select! {
+            biased;
+            orders = shard.ordered(key) => {
+                orders.into_iter().for_each(|order| conversation.obey(order));
+                heard = Heard::Nothing;
+                continue;
+            }
+            ready = outlet.readable() => if ready.is_err() {
+                return shard.close(key, Disconnect::CONNECTION_CLOSED);
+            }
         }
         let scratch = &mut **shard.scratch.borrow_mut();
         heard = match outlet.try_read(scratch) {
@@ -111,14 +127,15 @@ fn listen<C: Conversation>(
             }
             Incoming::Pong(_) => {}
             Incoming::Close(Some((code, _))) => {
-                heard = Heard::Close(Disconnect { code, reason: "" })
+                heard = Heard::Close(Disconnect { code, reason: Cow::Borrowed("") })
             }
             Incoming::Close(None) => heard = Heard::Close(Disconnect::NORMAL),
         });
     match outcome {
         Ok(()) => heard,
-        Err(violation) => {
-            Heard::Close(Disconnect { code: violation.close_code, reason: violation.reason })
-        }
+        Err(violation) => Heard::Close(Disconnect {
+            code: violation.close_code,
+            reason: Cow::Borrowed(violation.reason),
+        }),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use super::registry::Registry;
 use super::subscribers::Channels;
 use super::wheel::Wheel;
 use crate::client_protocol::codes::Disconnect;
+use crate::client_protocol::directive::Directive;
 use crate::domain::channel::ChannelName;
 
 /// Registers a connection with a shard and starts its conversation there.
@@ -36,6 +37,10 @@ pub enum Message {
     Invalidate(ChannelName),
     /// Close the connections of one session, or with `session: 0` all of a user's.
     Close(Owner, Disconnect),
+    /// Hand an order to the connections of a user.
+    Order(i64, Arc<Directive>),
+    /// Count the subscribers of channels.
+    Channels(Box<dyn Fn(&str) -> bool + Send>, oneshot::Sender<Vec<(ChannelName, u64)>>),
     /// Report what was counted.
     Report(oneshot::Sender<ShardStats>),
     /// Close everything and end.
@@ -47,6 +52,8 @@ pub enum Message {
 pub struct ShardStats {
     /// Connections now.
     pub connections: u64,
+    /// Users whose connections they are; all anonymous ones count as one.
+    pub users: FxHashSet<i64>,
     /// Broadcasts queued for a connection.
     pub deliveries: u64,
     /// Write system calls.
@@ -128,6 +135,8 @@ pub struct State {
     pub(super) joined: Joined,
     pub(super) stats: ShardStats,
     pub(super) expired: Vec<Key>,
+    /// What waits to be carried out, by slot.
+    pub(super) orders: FxHashMap<u32, Vec<Arc<Directive>>>,
     /// The slots of the connections whose socket takes nothing.
     pub(super) blocked: FxHashSet<u32>,
     next_serial: u32,
@@ -147,6 +156,7 @@ impl State {
         let blocked = self.blocked.iter().filter_map(|slot| self.connections.get(*slot as usize));
         ShardStats {
             connections: self.connections.len() as u64,
+            users: self.connections.iter().map(|(_, connection)| connection.owner.user).collect(),
             subscriptions: self.channels.subscriptions(),
             blocked: self.blocked.len() as u64,
             queued_bytes: blocked.map(|connection| connection.pending.bytes() as u64).sum(),
@@ -167,6 +177,7 @@ impl Shard {
             joined: Joined::default(),
             stats: ShardStats::default(),
             expired: Vec::new(),
+            orders: FxHashMap::default(),
             blocked: FxHashSet::default(),
             next_serial: 0,
         };
@@ -231,6 +242,10 @@ impl Shard {
             Message::Deliver(broadcast) => self.deliver(&broadcast),
             Message::Invalidate(channel) => self.invalidate(&channel),
             Message::Close(owner, why) => self.close_owned(owner, why),
+            Message::Order(user, directive) => self.order(user, &directive),
+            Message::Channels(wanted, answer) => {
+                let _ = answer.send(self.state.borrow().channels.counted(&*wanted));
+            }
             Message::Report(report) => {
                 // Whoever asked may have stopped waiting.
                 let _ = report.send(self.state.borrow().report());

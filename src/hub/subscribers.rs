@@ -71,11 +71,25 @@ impl Channels {
         if connection.memberships.iter().any(|m| m.channel == index) {
             return false;
         }
-        connection.memberships.push(Membership { channel: index, place: JOINING });
+        connection.memberships.push(Membership {
+            channel: index,
+            place: JOINING,
+            by_server: false,
+        });
         let joining = Joining { slot: key.slot, buffer: Vec::new(), overflowed: false };
         self.table[index as usize].joining.push(joining);
         self.subscriptions += 1;
         true
+    }
+
+    /// The channels whose names are wanted, with how many connections are subscribed, live or not yet.
+    pub fn counted(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<(ChannelName, u64)> {
+        let channels = self.table.iter().map(|(_, channel)| channel);
+        let wanted = channels.filter(|channel| wanted(channel.name.as_str()));
+        let count = |channel: &Channel| {
+            (channel.live.len() + channel.joining.len() + channel.ahead.len()) as u64
+        };
+        wanted.map(|channel| (channel.name.clone(), count(channel))).collect()
     }
 
     /// How many subscriptions there are, live or not yet.
@@ -159,6 +173,16 @@ impl Channels {
         let ahead = channel.ahead.iter().map(|ahead| ahead.slot);
         let live = channel.live.iter().copied().chain(ahead).map(|slot| (slot, true));
         live.chain(channel.joining.iter().map(|joining| (joining.slot, false))).collect()
+    }
+
+    /// The place of a connection among the subscribers of a channel.
+    pub fn membership<'a>(
+        &self,
+        name: &ChannelName,
+        connection: &'a mut Connection,
+    ) -> Option<&'a mut Membership> {
+        let index = *self.by_name.get(name)?;
+        connection.memberships.iter_mut().find(|membership| membership.channel == index)
     }
 
     /// Queues a broadcast for every subscriber and calls `queued` for each live one.

@@ -103,6 +103,9 @@ pub trait Broker: Send + Sync {
     /// Stops deliveries; what is on its way may still arrive, or not.
     async fn unsubscribe(&self, channel: &ChannelName) -> Result<(), StoreError>;
 
+    /// Forgets the publications of a channel's history. Offsets go on, and what recovers from the log still does.
+    async fn clear(&self, channel: &ChannelName, retention: Retention) -> Result<(), StoreError>;
+
     /// Reads the history. A channel never published to begins its first epoch.
     async fn history(
         &self,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::control::Control;
 use super::follow_index::FollowIndex;
 use crate::domain::channel::ChannelName;
 use crate::domain::namespace::Namespaces;
@@ -37,6 +38,8 @@ pub struct Inbound {
     follows: Arc<FollowIndex>,
     /// A channel on which it only counts that something came, and who waits for that.
     hint: Option<(ChannelName, Arc<Notify>)>,
+    /// Who hears what nodes tell each other of connections.
+    control: Option<Arc<Control>>,
 }
 
 impl Inbound {
@@ -47,12 +50,17 @@ impl Inbound {
         namespaces: Arc<Namespaces>,
         follows: Arc<FollowIndex>,
     ) -> Self {
-        Self { hub, broker, namespaces, follows, hint: None }
+        Self { hub, broker, namespaces, follows, hint: None, control: None }
     }
 
     /// The same, with `hint` notified of whatever arrives on `channel`.
     pub fn hinting(self, channel: ChannelName, hint: Arc<Notify>) -> Self {
         Self { hint: Some((channel, hint)), ..self }
+    }
+
+    /// The same, with `control` told of what other nodes say.
+    pub fn controlled(self, control: Arc<Control>) -> Self {
+        Self { control: Some(control), ..self }
     }
 
     /// Serves until the broker is gone, and compares all tops every `compare_interval`.
@@ -85,6 +93,11 @@ impl Inbound {
             && *channel == delivery.channel
         {
             return hint.notify_one();
+        }
+        if let Some(control) = &self.control
+            && delivery.channel == ChannelName::control()
+        {
+            return control.hear(&delivery).await;
         }
         match self.hub.registry().observe(&delivery) {
             Arrival::Next => self.hand_over(delivery).await,

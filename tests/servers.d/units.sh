@@ -177,8 +177,13 @@ stop_unit() {
 
 # Ends a server as a crash would, in the middle of what it does.
 kill_unit() {
+  local pid deadline
+  pid=$(pid_of "$1")
   signal_all KILL "$1"
-  await_gone "$1"
+  await_gone "$1" || return 1
+  # Until its parent has noticed its end, PostgreSQL takes it for running and does not start beside it.
+  deadline=$(($(now_ms) + STOP_MS))
+  while [ -n "$pid" ] && [ -e "/proc/$pid" ] && [ "$(now_ms)" -lt "$deadline" ]; do sleep 0.02; done
 }
 
 # Ends a server whose data nobody wants any more. PostgreSQL is stopped all the same: killed, it leaves shared memory.

@@ -38,6 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("src/relay/inbound", "hub"),
     ("src/relay/follow_index", "hub"),
+    ("src/relay/control", "hub"),
     ("src/endpoints/services", "relay"),
     ("src/endpoints/websocket/session", "relay"),
 ];

@@ -33,6 +33,7 @@ macro_rules! broker_contract {
                 only_subscribed_channels_are_delivered,
                 a_channel_without_retention_gets_no_offsets_and_no_memory,
                 a_channel_never_published_to_begins_its_first_epoch,
+                what_is_cleared_is_forgotten_and_offsets_go_on,
             ]
         );
     };
@@ -348,4 +349,21 @@ pub async fn a_channel_never_published_to_begins_its_first_epoch(
     assert_eq!(HistoryPage { age: page.age, ..later }, page, "it began only once");
     let first = publish(&*subject.broker, &feed, 1).await;
     assert_eq!(first, StreamPosition { offset: 1, ..page.top });
+}
+
+pub async fn what_is_cleared_is_forgotten_and_offsets_go_on(
+    factory: impl AsyncFnOnce() -> BrokerSubject,
+) {
+    let subject = factory().await;
+    let feed = ChannelName::feed();
+    subject.broker.clear(&feed, KEPT).await.unwrap();
+    let before = publish(&*subject.broker, &feed, 1).await;
+    publish(&*subject.broker, &feed, 2).await;
+    subject.broker.clear(&feed, KEPT).await.unwrap();
+    let page = history(&*subject.broker, &feed, &ALL).await;
+    assert_eq!((page.publications.len(), page.oldest), (0, 3));
+    assert_eq!(page.top, StreamPosition { offset: 2, ..before });
+    let after = publish(&*subject.broker, &feed, 3).await;
+    assert_eq!(after, StreamPosition { offset: 3, ..page.top });
+    assert_eq!(offsets(&history(&*subject.broker, &feed, &ALL).await), [3]);
 }

@@ -170,7 +170,9 @@ impl MemoryBroker {
                 self.change(&mut stream, |stream| {
                     stream.expire(now);
                     let half = stream.entries.len().div_ceil(2);
-                    (0..half).for_each(|_| stream.drop_oldest());
+                    for _ in 0..half {
+                        stream.drop_oldest();
+                    }
                 });
             }
             if self.held_bytes.load(Ordering::Relaxed) >= before {
@@ -247,6 +249,13 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
+    async fn clear(&self, channel: &ChannelName, retention: Retention) -> Result<(), StoreError> {
+        self.warm(channel, retention).await?;
+        let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
+        self.change(&mut stream, |stream| while stream.drop_oldest() {});
+        Ok(())
+    }
+
     async fn history(
         &self,
         channel: &ChannelName,
@@ -285,12 +294,14 @@ impl Stream {
         }
     }
 
-    fn drop_oldest(&mut self) {
-        let Some(Entry { publication, .. }) = self.entries.pop_front() else { return };
+    /// False if there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let Some(Entry { publication, .. }) = self.entries.pop_front() else { return false };
         self.bytes -= weight(&publication);
         if let Some(event) = publication.event {
             self.events.remove(&event);
         }
+        true
     }
 
     fn offset_of(&self, event: EventId) -> Option<u64> {

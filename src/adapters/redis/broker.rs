@@ -284,6 +284,12 @@ impl Broker for RedisBroker {
         self.subscriber.unsubscribe(channel).await
     }
 
+    async fn clear(&self, channel: &ChannelName, retention: Retention) -> Result<(), StoreError> {
+        let arguments = self.frame(retention, &self.lineages.left().await);
+        let ask = Ask::Run(&self.scripts.clear, self.keys_of(channel), arguments);
+        self.link.ask(ask).await.map(drop)
+    }
+
     async fn history(
         &self,
         channel: &ChannelName,

@@ -1,214 +1,68 @@
 //! `/api/…`: Centrifugo's server HTTP API.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod batch;
+mod connections;
+mod nodes;
+mod publish;
+mod reads;
 
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::client_protocol::codes::ClientError;
-use crate::commands::publish::Publishing;
 use crate::domain::account::TokenHash;
 use crate::domain::channel::ChannelName;
 use crate::domain::problem::{Problem, ProblemKind};
-use crate::domain::publication::{Json, StreamPosition};
-use crate::endpoints::reply::{Refused, answer, client_error_of, json, storable};
-use crate::endpoints::request::{App, JsonBody, parse, to_the_end};
-use crate::ports::idempotency::{KeyScope, Minted, StoredAnswer};
+use crate::endpoints::reply::{Refused, json};
+use crate::endpoints::request::{App, parse};
 
-/// Channels in one broadcast.
-const BROADCAST_MAX: usize = 1_000;
-
-/// What is published, and where.
-#[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"channel": "chat:lobby", "data": {"text": "hello"}})))]
-struct PublishBody {
-    #[serde(default)]
-    #[schema(required)]
-    channel: String,
-    /// Any JSON.
-    #[schema(required, value_type = Value)]
-    data: Option<Json>,
-    /// Labels for the receiver.
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    /// As the header Idempotency-Key elsewhere.
-    #[serde(default)]
-    idempotency_key: String,
-}
-
-/// What is published, and in which channels.
-#[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"channels": ["chat:lobby", "chat:help"], "data": {"text": "hello"}})))]
-struct BroadcastBody {
-    #[serde(default)]
-    #[schema(required, min_items = 1, max_items = 1_000)]
-    channels: Vec<String>,
-    /// Any JSON.
-    #[schema(required, value_type = Value)]
-    data: Option<Json>,
-    /// Labels for the receiver.
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    /// As the header Idempotency-Key elsewhere.
-    #[serde(default)]
-    idempotency_key: String,
-}
-
-/// Where a publication stands.
-#[derive(Serialize, ToSchema)]
-struct PublishResult {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    offset: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    epoch: Option<String>,
-}
+pub use batch::*;
+pub use connections::*;
+pub use nodes::*;
+pub use publish::*;
+pub use reads::*;
 
 /// It was done.
 #[derive(Serialize, ToSchema)]
-struct Succeeded<T> {
+pub struct Succeeded<T> {
     result: T,
 }
 
 /// It was refused.
 #[derive(Serialize, ToSchema)]
-struct Failed {
+pub struct Failed {
     error: ClientError,
 }
 
 /// What became of a call.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum Outcome<T> {
+pub enum Outcome<T> {
+    /// It was done.
     Result(Succeeded<T>),
+    /// It was refused.
     Error(Failed),
 }
 
-/// What became of each publication, in the order of the channels.
-#[derive(Serialize, ToSchema)]
-struct BroadcastResult {
-    responses: Vec<Outcome<PublishResult>>,
-}
-
-impl From<Option<StreamPosition>> for PublishResult {
-    fn from(position: Option<StreamPosition>) -> Self {
-        let (epoch, offset) = position.map(|p| (p.epoch.as_str().to_owned(), p.offset)).unzip();
-        Self { offset, epoch }
-    }
-}
-
-/// Publishes to a channel.
-///
-/// Like the other methods it answers as Centrifugo does: 200 with `result`, or with `error`.
-#[utoipa::path(
-    post, path = "/api/publish", tag = "server API", operation_id = "publish",
-    request_body = PublishBody, security(("api_key" = [])),
-    responses((status = 200, body = Outcome<PublishResult>))
-)]
-pub async fn publish(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: JsonBody<serde::de::IgnoredAny>,
-) -> Result<Response, Refused> {
-    authorize(&app, &headers).await?;
-    let request: PublishBody = read(&body.raw)?;
-    let checked = check_channel(&app, &request.channel);
-    let (channel, data) = match checked
-        .and_then(|channel| Ok((channel, request.data.ok_or(ClientError::BAD_REQUEST)?)))
-    {
-        Ok(checked) => checked,
-        Err(error) => return Ok(json(StatusCode::OK, &Failed { error })),
-    };
-    let services = Arc::clone(&app);
-    let run = move |minted: Minted| async move {
-        let publishing = publishing(vec![channel], data, request.tags);
-        let mut places = services.publish.run(publishing, minted.event).await?;
-        let result = PublishResult::from(places.pop().flatten());
-        storable(StatusCode::OK, &Succeeded { result })
-    };
-    once(&app, request.idempotency_key, "POST /api/publish", body.raw, run).await
-}
-
-/// Publishes to many channels at once.
-#[utoipa::path(
-    post, path = "/api/broadcast", tag = "server API", operation_id = "broadcast",
-    request_body = BroadcastBody, security(("api_key" = [])),
-    responses((status = 200, body = Outcome<BroadcastResult>))
-)]
-pub async fn broadcast(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: JsonBody<serde::de::IgnoredAny>,
-) -> Result<Response, Refused> {
-    authorize(&app, &headers).await?;
-    let request: BroadcastBody = read(&body.raw)?;
-    let count = request.channels.len();
-    let Some(data) = request.data.filter(|_| (1..=BROADCAST_MAX).contains(&count)) else {
-        return Ok(json(StatusCode::OK, &Failed { error: ClientError::BAD_REQUEST }));
-    };
-    let checked: Vec<_> = request.channels.iter().map(|name| check_channel(&app, name)).collect();
-    let mut channels: Vec<ChannelName> = checked.iter().flatten().cloned().collect();
-    channels.sort_unstable();
-    channels.dedup();
-    let services = Arc::clone(&app);
-    let run = move |minted: Minted| async move {
-        let publishing = publishing(channels.clone(), data, request.tags);
-        let places = if channels.is_empty() {
-            Vec::new()
-        } else {
-            services.publish.run(publishing, minted.event).await?
-        };
-        let place = |channel: &ChannelName| {
-            let index = channels.binary_search(channel).ok()?;
-            places.get(index).cloned().flatten()
-        };
-        let outcome = |checked: Result<ChannelName, ClientError>| match checked {
-            Ok(channel) => Outcome::Result(Succeeded { result: place(&channel).into() }),
-            Err(error) => Outcome::Error(Failed { error }),
-        };
-        let responses = checked.into_iter().map(outcome).collect();
-        storable(StatusCode::OK, &Succeeded { result: BroadcastResult { responses } })
-    };
-    once(&app, request.idempotency_key, "POST /api/broadcast", body.raw, run).await
-}
-
-async fn once<F>(
-    app: &App,
-    key: String,
-    route: &'static str,
-    raw: Bytes,
-    run: impl FnOnce(Minted) -> F + Send + 'static,
-) -> Result<Response, Refused>
-where
-    F: Future<Output = Result<StoredAnswer, Problem>> + Send + 'static,
-{
-    let scope = KeyScope { principal: "api".to_owned(), route: route.to_owned(), key };
-    let scope = Some(scope).filter(|scope| !scope.key.is_empty());
-    let services = Arc::clone(app);
-    let work = async move { services.once.run(scope, &raw, services.mint.bare(), run).await };
-    match to_the_end(app, work).await {
-        Ok(stored) => Ok(answer(stored)),
-        // A back end must not take an unknown outcome for an error of the protocol.
-        Err(problem) if !problem.wrote_nothing() || problem.kind == ProblemKind::Conflict => {
-            Err(problem.into())
+impl<T> From<Result<T, ClientError>> for Outcome<T> {
+    fn from(outcome: Result<T, ClientError>) -> Self {
+        match outcome {
+            Ok(result) => Self::Result(Succeeded { result }),
+            Err(error) => Self::Error(Failed { error }),
         }
-        Err(problem) => Ok(json(StatusCode::OK, &Failed { error: client_error_of(&problem) })),
     }
 }
 
-fn publishing(
-    channels: Vec<ChannelName>,
-    data: Json,
-    tags: BTreeMap<String, String>,
-) -> Publishing {
-    Publishing { channels, data, tags, info: None, actor: None }
+/// A result that says nothing more.
+#[derive(Default, Serialize, ToSchema)]
+pub struct Done {}
+
+/// Answers a call: 200, whatever became of it.
+fn told<T: Serialize>(outcome: Result<T, ClientError>) -> Response {
+    json(StatusCode::OK, &Outcome::from(outcome))
 }
 
 fn check_channel(app: &App, name: &str) -> Result<ChannelName, ClientError> {

@@ -112,7 +112,7 @@ impl Session {
             let options = self.app.publish.namespaces.options(&channel).cloned();
             let options = options.ok_or(ClientError::UNKNOWN_CHANNEL)?;
             let request = recover.remove(channel.as_str()).unwrap_or_default();
-            self.link.begin_subscription(&channel);
+            self.link.begin_subscription_by_server(&channel);
             self.arrive(user).await?;
             let past = self.read_past(&channel, &options, &request).await?;
             joined.push((channel, past));

@@ -2,6 +2,7 @@
 
 mod channel_commands;
 mod connect;
+mod directives;
 mod rpc;
 pub(super) mod session;
 mod subscribe;

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::client_protocol::codes::{ClientError, Disconnect};
 use crate::client_protocol::command::{Command, ConnectRequest, InvalidCommand, Request};
+use crate::client_protocol::directive::Directive;
 use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
 use crate::domain::account::{TokenHash, User};
 use crate::domain::channel::ChannelName;
@@ -59,6 +60,8 @@ enum Heard {
     Malformed(u32),
     /// Something that cannot even be answered.
     Unanswerable,
+    /// What a back end asks.
+    Order(Arc<Directive>),
 }
 
 impl Session {
@@ -129,7 +132,7 @@ impl Session {
         }
     }
 
-    fn close(&self, why: Disconnect) {
+    pub(super) fn close(&self, why: Disconnect) {
         self.release();
         self.link.close(why);
     }
@@ -158,6 +161,7 @@ impl Session {
             Heard::Malformed(id) if self.identity.is_some() => {
                 return self.reply(id, ReplyBody::Error(ClientError::BAD_REQUEST));
             }
+            Heard::Order(directive) => return self.follow_directive(&directive).await,
             Heard::Malformed(_) | Heard::Unanswerable => {
                 return self.close(Disconnect::BAD_REQUEST);
             }
@@ -219,6 +223,10 @@ impl Conversation for Session {
         if count == 0 {
             self.heard.push_back(Heard::Unanswerable);
         }
+    }
+
+    fn obey(&mut self, order: Arc<Directive>) {
+        self.heard.push_back(Heard::Order(order));
     }
 
     fn is_busy(&self) -> bool {

@@ -47,6 +47,19 @@ impl Past {
     }
 }
 
+impl Past {
+    /// What was published before, oldest first.
+    pub(super) fn publications(&self) -> &[Publication] {
+        &self.publications
+    }
+
+    /// The offset at which the subscriber is before it is told of `publications`; 0 if that cannot be said.
+    pub(super) fn before(&self) -> u64 {
+        let first = self.publications.first().map(|first| first.offset.saturating_sub(1));
+        first.unwrap_or_else(|| self.position.as_ref().map_or(0, |position| position.offset))
+    }
+}
+
 impl Session {
     pub(super) async fn subscribe(
         &mut self,
@@ -102,7 +115,7 @@ impl Session {
         })
     }
 
-    async fn enter(
+    pub(super) async fn enter(
         &mut self,
         channel: &ChannelName,
         options: &ChannelOptions,
@@ -240,7 +253,7 @@ impl Session {
         self.link.send(self.link.wire().unsubscribe(channel, Unsubscribed::INSUFFICIENT_STATE));
     }
 
-    async fn leave(&mut self, channel: &ChannelName) {
+    pub(super) async fn leave(&mut self, channel: &ChannelName) {
         self.link.unsubscribe(channel);
         let Some(place) = self.present.iter().position(|present| present == channel) else {
             return;

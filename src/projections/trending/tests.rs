@@ -51,6 +51,10 @@ impl Broker for Taken {
         away()
     }
 
+    async fn clear(&self, _: &ChannelName, _: Retention) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn history(
         &self,
         _: &ChannelName,

@@ -53,6 +53,10 @@ impl Broker for FlakyBroker {
         self.inner.unsubscribe(channel).await
     }
 
+    async fn clear(&self, channel: &ChannelName, retention: Retention) -> Result<(), StoreError> {
+        self.inner.clear(channel, retention).await
+    }
+
     async fn history(
         &self,
         channel: &ChannelName,

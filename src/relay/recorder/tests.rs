@@ -44,6 +44,10 @@ impl Broker for OneEpoch {
         Ok(())
     }
 
+    async fn clear(&self, _: &ChannelName, _: Retention) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn history(
         &self,
         _: &ChannelName,

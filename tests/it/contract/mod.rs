@@ -25,6 +25,7 @@ mod posts_edit;
 mod refusals;
 mod segments;
 mod server_api;
+mod server_api_reads;
 mod settings;
 mod slow_reader;
 mod sse;

@@ -11,6 +11,7 @@ mod accounts;
 mod community;
 mod presence;
 mod publications;
+mod server_api;
 mod session_cache;
 mod start;
 mod takeover;

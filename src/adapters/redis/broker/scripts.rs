@@ -30,6 +30,7 @@ pub(super) struct Scripts {
     pub(super) history: Script,
     pub(super) witness: Script,
     pub(super) begin: Script,
+    pub(super) clear: Script,
 }
 
 impl Scripts {
@@ -39,6 +40,7 @@ impl Scripts {
             history: script!("scripts/history.lua"),
             witness: script!("scripts/witness.lua"),
             begin: script!("scripts/begin.lua"),
+            clear: script!("scripts/clear.lua"),
         }
     }
 }

@@ -40,6 +40,10 @@ impl Broker for Young {
         Ok(())
     }
 
+    async fn clear(&self, _: &ChannelName, _: Retention) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn history(
         &self,
         _: &ChannelName,

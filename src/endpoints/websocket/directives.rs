@@ -1,0 +1,105 @@
+//! What a back end asks of a session.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::session::Session;
+use crate::client_protocol::codes::{ClientError, Disconnect, Unsubscribed};
+use crate::client_protocol::command::SubscribeRequest;
+use crate::client_protocol::directive::{Act, Directive};
+use crate::client_protocol::reply::SubscribePush;
+use crate::domain::channel::ChannelName;
+use crate::domain::publication::Json;
+use crate::domain::time::Timestamp;
+
+impl Session {
+    /// Carries a directive out, if this connection is meant.
+    pub(super) async fn follow_directive(&mut self, directive: &Directive) {
+        let info = self.info();
+        if self.identity.is_none() || !directive.to.means(&info.user, &info.client) {
+            return;
+        }
+        match &directive.act {
+            Act::Subscribe { channel, since, data } => {
+                let joined = self.join(channel, since.as_ref(), data.as_ref()).await;
+                if let Err(error) = joined {
+                    tracing::debug!(?error, %channel, "a client could not be subscribed");
+                }
+            }
+            Act::Unsubscribe { channel } => self.expel(channel).await,
+            Act::Disconnect { code, reason } => {
+                let reason = Cow::Owned(reason.clone());
+                self.close(Disconnect { code: *code, reason });
+            }
+            Act::Refresh { expired: true, .. } => self.close(Disconnect::EXPIRED),
+            Act::Refresh { expired: false, expire_at } => self.expire_at(*expire_at),
+        }
+    }
+
+    /// Subscribes the client to a channel, as one of those that the server chose.
+    async fn join(
+        &mut self,
+        channel: &ChannelName,
+        since: Option<&(String, u64)>,
+        data: Option<&Json>,
+    ) -> Result<(), ClientError> {
+        if self.link.is_subscribed(channel) {
+            return Ok(());
+        }
+        let options = self.app.publish.namespaces.options(channel).cloned();
+        let options = options.ok_or(ClientError::UNKNOWN_CHANNEL)?;
+        let mut request = SubscribeRequest { recoverable: true, ..SubscribeRequest::default() };
+        if let Some((epoch, offset)) = since {
+            (request.recover, request.epoch, request.offset) = (true, epoch.clone(), *offset);
+        }
+        self.link.begin_subscription_by_server(channel);
+        let past = match self.enter(channel, &options, &request).await {
+            Ok(past) => past,
+            Err(error) => {
+                self.leave(channel).await;
+                return Err(error);
+            }
+        };
+        if let Some(identity) = &mut self.identity {
+            identity.server_side.push(channel.clone());
+        }
+        self.release();
+        let result = past.result();
+        let push = SubscribePush {
+            recoverable: result.recoverable,
+            // What the client missed follows; its place is the one before that.
+            offset: past.before(),
+            epoch: result.epoch,
+            positioned: result.positioned,
+            data,
+        };
+        let wire = self.link.wire();
+        self.link.send(wire.subscribe(channel, push));
+        for publication in past.publications() {
+            self.link.send_past(wire.publication(channel, publication));
+        }
+        self.go_live(channel, past).await;
+        Ok(())
+    }
+
+    /// Ends a subscription, whoever began it.
+    async fn expel(&mut self, channel: &ChannelName) {
+        if !self.link.is_subscribed(channel) {
+            return;
+        }
+        self.leave(channel).await;
+        if let Some(identity) = &mut self.identity {
+            identity.server_side.retain(|joined| joined != channel);
+        }
+        self.release();
+        self.link.send(self.link.wire().unsubscribe(channel, Unsubscribed::SERVER));
+    }
+
+    fn expire_at(&self, expire_at: Option<i64>) {
+        let lifetime = expire_at.map(|seconds| {
+            let end = Timestamp::from_millis(seconds.saturating_mul(1_000));
+            end.since(self.app.clock.now()).max(Duration::from_millis(1))
+        });
+        self.link.end_after(lifetime);
+    }
+}
