@@ -12,16 +12,18 @@ impl Shard {
     /// Subscribers of a channel may have missed something: each is told, so
     /// that it subscribes again and recovers.
     pub(super) fn invalidate(self: &Rc<Self>, channel: &ChannelName) {
+        let always = channel.namespace() == Some("notifications");
         let members: Vec<_> = {
             let state = self.state.borrow();
             let key = |(slot, live): (u32, bool)| {
                 let connection = state.connections.get(slot as usize)?;
-                Some((Key { slot, serial: connection.serial }, connection.wire, live))
+                let server_side = always || connection.is_server_side(channel);
+                let key = Key { slot, serial: connection.serial };
+                Some((key, connection.wire, live, server_side))
             };
             state.channels.members(channel).into_iter().filter_map(key).collect()
         };
-        let server_side = channel.namespace() == Some("notifications");
-        for (key, wire, live) in members {
+        for (key, wire, live, server_side) in members {
             if server_side {
                 self.close(key, Disconnect::INSUFFICIENT_STATE);
             } else if self.leave(key, channel) && live {
@@ -37,6 +39,7 @@ impl Shard {
             let state = &mut *self.state.borrow_mut();
             state.connection(key).is_some() && {
                 let State { connections, channels, .. } = state;
+                connections[key.slot as usize].forget_terms(channel);
                 channels.leave(channel, key, connections)
             }
         };

@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use super::frames::Wire;
 use super::outlet::Outlet;
 use super::pending::Pending;
+use super::terms::Terms;
 
 /// Names a connection of a shard; a number is not given to another connection
 /// while anyone may still hold the key.
@@ -75,6 +76,10 @@ pub struct Connection {
     pub waiter: Option<AbortHandle>,
     /// Whether a command is being dealt with; nothing is read meanwhile.
     pub busy: bool,
+    /// Whether `ends_at` is the end of a token, which could have been refreshed.
+    pub by_token: bool,
+    /// What is special about single subscriptions.
+    pub terms: Vec<Terms>,
 }
 
 impl Connection {
@@ -97,6 +102,8 @@ impl Connection {
             reader: None,
             waiter: None,
             busy: false,
+            by_token: false,
+            terms: Vec::new(),
         }
     }
 }

@@ -5,4 +5,5 @@ mod connect;
 mod rpc;
 pub(super) mod session;
 mod subscribe;
+mod tokens;
 pub mod upgrade;
