@@ -29,4 +29,5 @@ mod settings;
 mod slow_reader;
 mod sse;
 mod tls;
+mod tokens;
 mod upgrade;
