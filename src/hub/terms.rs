@@ -74,3 +74,42 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::super::outlet::Outlet;
+    use super::*;
+
+    fn channel(name: &str) -> ChannelName {
+        ChannelName::parse(name, 255).unwrap()
+    }
+
+    fn names(terms: &[Terms]) -> Vec<&str> {
+        terms.iter().map(|terms| terms.channel.as_str()).collect()
+    }
+
+    #[test]
+    fn subscriptions_end_at_their_tick_unless_their_terms_change() {
+        let (body, _stays_open) = mpsc::channel(1);
+        let mut connection = Connection::new(Rc::new(Outlet::Body(body)), Wire::EventStream, 1);
+        assert_eq!(connection.next_end(), None);
+        for (name, tick) in [("a:1", 5), ("a:2", 7), ("a:3", 7), ("a:4", 8)] {
+            connection.terms_of(&channel(name)).end = Some((tick, None));
+        }
+        connection.terms_of(&channel("a:5")).is_server_side = true;
+        assert_eq!(connection.next_end(), Some(5));
+        connection.terms_of(&channel("a:1")).end = Some((9, None));
+        connection.terms_of(&channel("a:4")).end = None;
+        connection.forget_terms(&channel("a:3"));
+        assert!(connection.take_ended(6).is_empty());
+        assert_eq!(connection.next_end(), Some(7));
+        assert_eq!(names(&connection.take_ended(7)), ["a:2"]);
+        // Whoever looks late finds what has ended meanwhile.
+        assert_eq!(names(&connection.take_ended(20)), ["a:1"]);
+        assert_eq!(connection.next_end(), None);
+        let server_side = ["a:4", "a:5"].map(|name| connection.is_server_side(&channel(name)));
+        assert_eq!(server_side, [false, true]);
+    }
+}

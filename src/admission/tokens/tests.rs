@@ -174,7 +174,10 @@ async fn a_token_is_good_from_nbf_until_exp_without_leeway() {
     assert_eq!(at(connection(json!({"exp": exp as f64 + 0.5})).await), Some(exp * 1_000 + 500));
     assert_eq!(at(connection(json!({})).await), None);
     // What connects may live longer or shorter than its token, but a token that has expired connects nothing.
-    assert_eq!(at(connection(json!({"exp": exp, "expire_at": NOW + 60})).await), Some((NOW + 60) * 1_000));
+    assert_eq!(
+        at(connection(json!({"exp": exp, "expire_at": NOW + 60})).await),
+        Some((NOW + 60) * 1_000)
+    );
     assert_eq!(at(connection(json!({"exp": exp, "expire_at": 0})).await), None);
     assert!(expired(connection(json!({"exp": NOW, "expire_at": NOW + 60})).await));
     for exp in [json!("1900000000"), json!(true), json!([1]), json!({})] {

@@ -128,7 +128,7 @@ async fn where_accounts_are_checked_a_number_must_be_one_of_an_active_account() 
     assert_eq!(closed_with(&server, &jwt(json!({"sub": "987654321"}))).await, 3500);
     server.socket(&jwt(json!({"sub": "somebody else's"}))).await;
     let mut socket = server.socket(&token).await;
-    let banned = server.beside(&["admin", "ban", "ada"]).await;
+    let banned = server.beside(&["admin", "ban", &ada.username]).await;
     assert_eq!(banned.code, Some(0), "{}", banned.stderr);
     socket.expect_closed(3500).await;
     assert_eq!(closed_with(&server, &token).await, 3500);
@@ -212,7 +212,10 @@ async fn a_connection_expires_unless_it_is_refreshed() {
     assert!((1..=3).contains(&ttl), "{ttl}");
     let token = jwt(json!({"sub": "ada", "exp": seconds(60), "info": {"new": true}}));
     let refreshed = kept.result("refresh", json!({"token": token})).await;
-    assert_eq!((&refreshed["client"], &refreshed["expires"]), (&kept.hello["client"], &json!(true)));
+    assert_eq!(
+        (&refreshed["client"], &refreshed["expires"]),
+        (&kept.hello["client"], &json!(true))
+    );
     let ttl = refreshed["ttl"].as_u64().expect("it says when");
     assert!((50..=60).contains(&ttl), "{refreshed}");
     assert!(refreshed["version"].is_string(), "{refreshed}");

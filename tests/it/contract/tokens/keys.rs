@@ -110,7 +110,8 @@ impl Publisher {
 
     /// A server that takes its keys from here alone.
     async fn server(&self) -> Server {
-        let endpoint = format!("client.token.jwks_public_endpoint = \"http://{}/keys\"", self.address);
+        let endpoint =
+            format!("client.token.jwks_public_endpoint = \"http://{}/keys\"", self.address);
         let start = Start::default().settings(&format!("{endpoint}\n{SETTINGS}"));
         start.environment("NO_PROXY", "127.0.0.1").run().await
     }
@@ -119,7 +120,8 @@ impl Publisher {
 async fn answer(mut socket: TcpStream, body: String) {
     // A request without a body fits into one read.
     let _ = socket.read(&mut [0; 4_096]).await;
-    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
 }
 
@@ -162,5 +164,8 @@ async fn while_no_key_was_ever_fetched_the_client_may_come_back_later() {
     let token = by(&rsa(), Algorithm::RS256, Some("first"));
     let mut socket = Socket::open(server.address()).await;
     let reply = socket.reply("connect", json!({"token": token})).await;
-    assert_eq!((&reply["error"]["code"], &reply["error"]["temporary"]), (&json!(100), &json!(true)));
+    assert_eq!(
+        (&reply["error"]["code"], &reply["error"]["temporary"]),
+        (&json!(100), &json!(true))
+    );
 }
