@@ -16,6 +16,7 @@ pub mod seed;
 mod services;
 mod sql_stores;
 mod stores;
+pub mod tokens;
 mod write_path;
 
 use std::sync::Arc;

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use carillon::app::admin::Order;
 use carillon::app::audit::Rebuild;
+use carillon::app::tokens::Wanted;
 use carillon::commands::control_account::Decision;
 use carillon::domain::account::{Plan, Role};
 use carillon::settings::{Settings, Sources};
@@ -37,6 +39,9 @@ enum Command {
     Audit(AuditArguments),
     /// Make anew what follows from the event log and the documents.
     Rebuild(RebuildArguments),
+    /// Print a JWT that a node with these settings takes, to try things out; it is signed with
+    /// client.token.hmac_secret_key.
+    Token(TokenArguments),
     /// Decide over accounts and keys, beside running nodes, which act on it within a second.
     Admin(AdminArguments),
 }
@@ -99,6 +104,28 @@ impl From<Rebuilt> for Rebuild {
             Rebuilt::Trending => Self::Trending,
         }
     }
+}
+
+#[derive(Args)]
+struct TokenArguments {
+    /// Whose token it is; "" for an anonymous user.
+    #[arg(long, value_name = "ID")]
+    user: String,
+    /// How long it is good, such as 90s or 1h30m.
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    ttl: Duration,
+    /// Make a subscription token, for this channel.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// What others may know about the connection, or the subscription: any JSON.
+    #[arg(long, value_name = "JSON", value_parser = parse_json)]
+    info: Option<serde_json::Value>,
+    #[command(flatten)]
+    data: DataArguments,
+}
+
+fn parse_json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 #[derive(Args)]
@@ -186,6 +213,7 @@ enum Task {
     Doctor { json: bool },
     Audit { json: bool, repair: bool },
     Rebuild(Rebuild),
+    Token(Wanted),
     Admin(Order),
 }
 
@@ -210,6 +238,11 @@ fn main() -> ExitCode {
         })) => (ServeArguments { config, listen: None, data }, Task::Audit { json, repair }),
         Some(Command::Rebuild(RebuildArguments { what, data: DataArguments { config, data } })) => {
             (ServeArguments { config, listen: None, data }, Task::Rebuild(what.into()))
+        }
+        Some(Command::Token(TokenArguments { user, ttl, channel, info, data })) => {
+            let DataArguments { config, data } = data;
+            let wanted = Wanted { user, ttl, channel, info };
+            (ServeArguments { config, listen: None, data }, Task::Token(wanted))
         }
         Some(Command::Admin(AdminArguments { order, config, data })) => {
             (ServeArguments { config, listen: None, data }, Task::Admin(order.into()))
@@ -275,6 +308,7 @@ async fn carry_out(task: Task, settings: Settings) -> Result<ExitCode, app::AppE
         Task::Rebuild(what) => {
             writeln!(out, "{}", app::audit::rebuild(&settings, what).await?)?;
         }
+        Task::Token(wanted) => writeln!(out, "{}", app::tokens::make(&settings, &wanted)?)?,
         Task::Admin(order) => writeln!(out, "{}", app::admin::run(&settings, order).await?)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -13,6 +13,7 @@ mod file;
 mod rules;
 mod schema;
 mod sections;
+mod tokens;
 mod values;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use sections::{
     Limits, Log, Pool, Realtime, Relay, Shutdown, Tls, Trending, TrendingWeights, WebSocket,
     WritesPerMinute,
 };
+pub use tokens::{SubscriptionToken, Token, TokenChecks};
 pub use values::{LogFormat, Secret, ServerUrl, StoreUrl};
 
 /// The text of `config.default.toml`: every setting, its default and what it means.

@@ -1,6 +1,7 @@
 //! What the ports are made of: databases, memory, the machine.
 
 mod additions;
+pub mod key_endpoint;
 pub mod memory;
 mod migrations;
 pub mod mongodb;

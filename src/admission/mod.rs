@@ -8,3 +8,4 @@ pub mod known_changes;
 pub mod origin;
 pub mod permissions;
 pub mod rate_limit;
+pub mod tokens;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::domain::channel::ChannelName;
-use crate::domain::ids::UserId;
 use crate::domain::namespace::{ChannelOptions, Namespaces};
 
 /// What a client wants to do in a channel.
@@ -39,11 +38,11 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Whether `user` (`None` for an anonymous client) may act in `channel`;
+    /// Whether `user` (as text; `None` for an anonymous client) may act in `channel`;
     /// `subscribed` says whether the connection is a subscriber.
     pub fn check(
         &self,
-        user: Option<UserId>,
+        user: Option<&str>,
         channel: &ChannelName,
         action: Action,
         subscribed: bool,
@@ -83,11 +82,11 @@ impl Permissions {
     }
 }
 
-fn may(user: Option<UserId>, clients: bool, anonymous: bool) -> bool {
+fn may(user: Option<&str>, clients: bool, anonymous: bool) -> bool {
     if user.is_some() { clients } else { anonymous }
 }
 
-fn may_subscribe(options: &ChannelOptions, channel: &ChannelName, user: Option<UserId>) -> bool {
+fn may_subscribe(options: &ChannelOptions, channel: &ChannelName, user: Option<&str>) -> bool {
     if channel.is_private() {
         // Only a subscription token opens these.
         return false;
@@ -99,15 +98,14 @@ fn may_subscribe(options: &ChannelOptions, channel: &ChannelName, user: Option<U
 /// Whether the channel's name limits it to users of whom `user` is none. In a
 /// namespace without such channels nobody may use the boundary, except where
 /// the name is the product's own and a `#` is only a character of a tag.
-fn is_for_others(options: &ChannelOptions, channel: &ChannelName, user: Option<UserId>) -> bool {
+fn is_for_others(options: &ChannelOptions, channel: &ChannelName, user: Option<&str>) -> bool {
     let Some(mut allowed) = channel.allowed_users() else {
         return false;
     };
     if !options.allow_user_limited_channels {
         return !options.built_in;
     }
-    let user = user.map(|user| user.to_string());
-    !allowed.any(|name| Some(name) == user.as_deref())
+    !allowed.any(|name| Some(name) == user)
 }
 
 #[cfg(test)]
@@ -127,7 +125,8 @@ mod tests {
         subscribed: bool,
     ) -> Result<(), Denied> {
         let channel = ChannelName::parse(channel, 255).unwrap();
-        p.check(user.map(UserId), &channel, action, subscribed).map(|_| ())
+        let user = user.map(|user| user.to_string());
+        p.check(user.as_deref(), &channel, action, subscribed).map(|_| ())
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use super::AppError;
 use super::community::community;
 use super::stores::Stores;
+use super::tokens;
 use super::write_path::WritePath;
 use crate::admission::account_news::AccountNews;
 use crate::admission::authenticate::Authenticator;
@@ -174,6 +175,7 @@ pub(super) fn account_services(
         Passwords::new(hashers, settings.accounts.hash_wait_timeout, Arc::clone(entropy));
     let passwords = Arc::new(passwords.map_err(|error| format!("cannot hash passwords: {error}"))?);
     let (authenticator, news) = authenticator(settings, stores);
+    let authenticator = authenticator.trusting(tokens::bearers(settings, &stores.clock)?);
     Ok(AccountServices {
         authenticator,
         news,
@@ -261,6 +263,8 @@ fn limits(settings: &Settings) -> Result<Limits, AppError> {
         channel_limit: settings.client.channel_limit,
         channel_max_bytes: settings.client.channel_max_length,
         history_max: settings.client.history_max_publication_limit,
+        expired_close_delay: settings.client.expired_close_delay,
+        expired_sub_close_delay: settings.client.expired_sub_close_delay,
         commands_per_frame: settings.client.command_max_in_frame,
         api_key_hash: (!key.is_empty()).then(hash),
         api_insecure: settings.http_api.insecure,

@@ -41,6 +41,8 @@ impl ClientError {
     pub const NOT_AVAILABLE: Self = Self::new(108, "not available");
     /// 109: the connection token has expired.
     pub const TOKEN_EXPIRED: Self = Self::new(109, "token expired");
+    /// 110: what was asked for has expired; no token can be blamed.
+    pub const EXPIRED: Self = Self::new(110, "expired");
     /// 111: more requests than the limits allow.
     pub const TOO_MANY_REQUESTS: Self =
         Self { code: 111, message: "too many requests", temporary: true };
@@ -105,4 +107,6 @@ impl Unsubscribed {
     pub const SERVER: Self = Self { code: 2000, reason: "server unsubscribe" };
     /// 2500: the subscription's state cannot be trusted; the client subscribes again and recovers.
     pub const INSUFFICIENT_STATE: Self = Self { code: 2500, reason: "insufficient state" };
+    /// 2501: the subscription's token has expired; the client subscribes again with a new one.
+    pub const EXPIRED: Self = Self { code: 2501, reason: "subscription expired" };
 }

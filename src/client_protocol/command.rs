@@ -37,6 +37,10 @@ pub enum Request {
     History(HistoryRequest),
     /// Calls a command of the product.
     Rpc(RpcRequest),
+    /// Prolongs the connection with a new token.
+    Refresh(RefreshRequest),
+    /// Prolongs a subscription with a new token.
+    SubRefresh(SubRefreshRequest),
     /// Asks for an empty reply.
     Ping,
     /// A command of the protocol that this version does not offer.
@@ -126,6 +130,24 @@ pub struct RpcRequest {
     pub data: Option<Json>,
 }
 
+/// `RefreshRequest`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RefreshRequest {
+    /// A JWT.
+    pub token: String,
+}
+
+/// `SubRefreshRequest`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SubRefreshRequest {
+    /// The channel of the subscription.
+    pub channel: String,
+    /// A subscription token.
+    pub token: String,
+}
+
 /// Why a line is no command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidCommand {
@@ -150,8 +172,8 @@ struct Line {
     ping: Option<serde::de::IgnoredAny>,
     send: Option<serde::de::IgnoredAny>,
     rpc: Option<RpcRequest>,
-    refresh: Option<serde::de::IgnoredAny>,
-    sub_refresh: Option<serde::de::IgnoredAny>,
+    refresh: Option<RefreshRequest>,
+    sub_refresh: Option<SubRefreshRequest>,
 }
 
 impl Command {
@@ -186,9 +208,10 @@ impl Line {
             .or_else(|| self.presence_stats.map(Request::PresenceStats))
             .or_else(|| self.history.map(Request::History))
             .or_else(|| self.ping.map(|_| Request::Ping))
-            .or_else(|| self.rpc.map(Request::Rpc));
-        let not_offered = [self.send, self.refresh, self.sub_refresh];
-        offered.or_else(|| not_offered.iter().any(Option::is_some).then_some(Request::NotOffered))
+            .or_else(|| self.rpc.map(Request::Rpc))
+            .or_else(|| self.refresh.map(Request::Refresh))
+            .or_else(|| self.sub_refresh.map(Request::SubRefresh));
+        offered.or_else(|| self.send.map(|_| Request::NotOffered))
     }
 }
 

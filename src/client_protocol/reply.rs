@@ -34,6 +34,8 @@ pub enum ReplyBody<'a> {
     History(HistoryResult<'a>),
     Ping(Empty),
     Rpc(RpcResult),
+    Refresh(RefreshResult),
+    SubRefresh(SubRefreshResult),
 }
 
 /// A result without fields.
@@ -53,12 +55,44 @@ pub struct ConnectResult<'a> {
     /// Server-side subscriptions, by channel.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub subs: BTreeMap<String, SubscribeResult<'a>>,
+    /// Whether the connection expires unless it is refreshed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub expires: bool,
+    /// In how many seconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ttl: u32,
     /// Seconds between the server's pings.
     #[serde(skip_serializing_if = "is_default")]
     pub ping: u32,
     /// Whether the client must answer pings.
     #[serde(skip_serializing_if = "is_default")]
     pub pong: bool,
+}
+
+/// `RefreshResult`.
+#[derive(Debug, Serialize)]
+pub struct RefreshResult {
+    /// The id of the connection.
+    pub client: String,
+    /// The version of the server.
+    pub version: &'static str,
+    /// Whether the connection expires unless it is refreshed again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub expires: bool,
+    /// In how many seconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ttl: u32,
+}
+
+/// `SubRefreshResult`.
+#[derive(Debug, Serialize)]
+pub struct SubRefreshResult {
+    /// Whether the subscription expires unless it is refreshed again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub expires: bool,
+    /// In how many seconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ttl: u32,
 }
 
 /// `RPCResult`.
@@ -71,6 +105,12 @@ pub struct RpcResult {
 /// `SubscribeResult`.
 #[derive(Debug, Default, Serialize)]
 pub struct SubscribeResult<'a> {
+    /// Whether the subscription expires unless it is refreshed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub expires: bool,
+    /// In how many seconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ttl: u32,
     /// Whether the client may recover this subscription later.
     #[serde(skip_serializing_if = "is_default")]
     pub recoverable: bool,
@@ -89,6 +129,9 @@ pub struct SubscribeResult<'a> {
     /// Whether the server watches the position.
     #[serde(skip_serializing_if = "is_default")]
     pub positioned: bool,
+    /// What the token says to the subscriber.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a Json>,
     /// Whether the client asked to recover.
     #[serde(skip_serializing_if = "is_default")]
     pub was_recovering: bool,

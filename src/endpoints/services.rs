@@ -144,6 +144,10 @@ pub struct Limits {
     pub channel_max_bytes: usize,
     /// Publications in one answer to a history command.
     pub history_max: usize,
+    /// How long an expired connection token may take to be refreshed.
+    pub expired_close_delay: Duration,
+    /// How long an expired subscription token may take to be refreshed.
+    pub expired_sub_close_delay: Duration,
     /// Commands in one frame.
     pub commands_per_frame: usize,
     /// The SHA-256 of the server API's key; `None` if no key is set.

@@ -12,19 +12,19 @@ impl Shard {
     /// Subscribers of a channel may have missed something: each is told, so
     /// that it subscribes again and recovers.
     pub(super) fn invalidate(self: &Rc<Self>, channel: &ChannelName) {
+        let always = channel.namespace() == Some("notifications");
         let members: Vec<_> = {
-            let state = &mut *self.state.borrow_mut();
-            let member = |(slot, live): (u32, bool)| {
-                let connection = state.connections.get_mut(slot as usize)?;
+            let state = self.state.borrow();
+            let key = |(slot, live): (u32, bool)| {
+                let connection = state.connections.get(slot as usize)?;
+                let server_side = always || connection.is_server_side(channel);
                 let key = Key { slot, serial: connection.serial };
-                let wire = connection.wire;
-                let membership = state.channels.membership(channel, connection);
-                Some((key, wire, live, membership.is_some_and(|it| it.by_server)))
+                Some((key, connection.wire, live, server_side))
             };
-            state.channels.members(channel).into_iter().filter_map(member).collect()
+            state.channels.members(channel).into_iter().filter_map(key).collect()
         };
-        for (key, wire, live, by_server) in members {
-            if by_server {
+        for (key, wire, live, server_side) in members {
+            if server_side {
                 self.close(key, Disconnect::INSUFFICIENT_STATE);
             } else if self.leave(key, channel) && live {
                 // Who is still joining hears of it after the reply.
@@ -39,6 +39,7 @@ impl Shard {
             let state = &mut *self.state.borrow_mut();
             state.connection(key).is_some() && {
                 let State { connections, channels, .. } = state;
+                connections[key.slot as usize].forget_terms(channel);
                 channels.leave(channel, key, connections)
             }
         };

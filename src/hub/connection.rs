@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use super::frames::Wire;
 use super::outlet::Outlet;
 use super::pending::Pending;
+use super::terms::Terms;
 
 /// Names a connection of a shard; a number is not given to another connection
 /// while anyone may still hold the key.
@@ -27,8 +28,6 @@ pub struct Membership {
     pub channel: u32,
     /// The place in the channel's list of live subscribers; [`JOINING`] until it is live.
     pub place: u32,
-    /// Whether the server chose it, so that the client cannot subscribe again by itself.
-    pub by_server: bool,
 }
 
 /// The place of a subscriber that is not live yet.
@@ -80,6 +79,10 @@ pub struct Connection {
     pub waiter: Option<AbortHandle>,
     /// Whether a command is being dealt with; nothing is read meanwhile.
     pub busy: bool,
+    /// Whether `ends_at` is the end of a token, which could have been refreshed.
+    pub by_token: bool,
+    /// What is special about single subscriptions.
+    pub terms: Vec<Terms>,
 }
 
 impl Connection {
@@ -103,6 +106,8 @@ impl Connection {
             reader: None,
             waiter: None,
             busy: false,
+            by_token: false,
+            terms: Vec::new(),
         }
     }
 }

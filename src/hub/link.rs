@@ -12,6 +12,7 @@ use super::frames::Wire;
 use super::registry::Registry;
 use super::shard::{Shard, ticks_of};
 use super::subscribers::Joined;
+use super::terms::Ended;
 use crate::client_protocol::codes::Disconnect;
 use crate::domain::channel::ChannelName;
 use crate::domain::publication::StreamPosition;
@@ -78,13 +79,41 @@ impl Link {
         state.wake_at(self.key, ends_at.map_or(ping_due, |end| end.min(ping_due)));
     }
 
-    /// The connection ends after `lifetime` from now, or not by itself.
-    pub fn end_after(&self, lifetime: Option<Duration>) {
+    /// From now on the connection ends with its token: after `lifetime`, or never. It ends with 3005 then, for
+    /// the client may come back with another token.
+    pub fn expires(&self, lifetime: Option<Duration>) {
         let state = &mut *self.shard.state.borrow_mut();
-        let now = state.wheel.now();
-        let ends_at = lifetime.map(|lifetime| now + ticks_of(lifetime));
-        let Some(connection) = state.connection(self.key) else { return };
+        let ends_at = lifetime.map(|lifetime| state.wheel.now() + ticks_of(lifetime));
+        let Some(connection) = state.connection(self.key) else {
+            return;
+        };
+        connection.by_token = true;
         connection.ends_at = ends_at;
+        if let Some(end) = ends_at {
+            state.wake_at(self.key, end);
+        }
+    }
+
+    /// Notes that the server made a subscription. Where it cannot go on, the connection ends.
+    pub fn serve(&self, channel: &ChannelName) {
+        if self.is_subscribed(channel) {
+            self.with(|connection| connection.terms_of(channel).is_server_side = true);
+        }
+    }
+
+    /// Has a subscription end after `lifetime`, or not by itself any more. The client is told when it ends, and
+    /// `ended` is called, if there is one. The end of the connection is none of these.
+    pub fn limit(&self, channel: &ChannelName, lifetime: Option<Duration>, ended: Option<Ended>) {
+        // The terms of what is over already would be those of the next subscription.
+        if !self.is_subscribed(channel) {
+            return;
+        }
+        let state = &mut *self.shard.state.borrow_mut();
+        let ends_at = lifetime.map(|lifetime| state.wheel.now() + ticks_of(lifetime));
+        let Some(connection) = state.connection(self.key) else {
+            return;
+        };
+        connection.terms_of(channel).end = ends_at.map(|tick| (tick, ended));
         if let Some(end) = ends_at {
             state.wake_at(self.key, end);
         }
@@ -127,20 +156,6 @@ impl Link {
         let begun = state.channels.begin(channel, self.key, connection);
         if begun {
             self.shard.registry.enter(channel, self.shard.number);
-        }
-        begun
-    }
-
-    /// The same for a channel that the server chose: when its subscription cannot go on, the connection is closed, and
-    /// recovers with the next one.
-    pub fn begin_subscription_by_server(&self, channel: &ChannelName) -> bool {
-        let begun = self.begin_subscription(channel);
-        let state = &mut *self.shard.state.borrow_mut();
-        if let Some(connection) = state.connections.get_mut(self.key.slot as usize)
-            && connection.serial == self.key.serial
-            && let Some(membership) = state.channels.membership(channel, connection)
-        {
-            membership.by_server = begun;
         }
         begun
     }

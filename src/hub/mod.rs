@@ -17,6 +17,7 @@ mod reader;
 mod registry;
 mod shard;
 mod subscribers;
+mod terms;
 mod timers;
 mod wheel;
 mod writer;
@@ -46,6 +47,7 @@ pub use reader::{Conversation, Message};
 pub use registry::{Arrival, Registry};
 pub use shard::ShardStats;
 pub use subscribers::Joined;
+pub use terms::Ended;
 
 use outlet::Outlet;
 use shard::Shard;

@@ -71,11 +71,7 @@ impl Channels {
         if connection.memberships.iter().any(|m| m.channel == index) {
             return false;
         }
-        connection.memberships.push(Membership {
-            channel: index,
-            place: JOINING,
-            by_server: false,
-        });
+        connection.memberships.push(Membership { channel: index, place: JOINING });
         let joining = Joining { slot: key.slot, buffer: Vec::new(), overflowed: false };
         self.table[index as usize].joining.push(joining);
         self.subscriptions += 1;
@@ -173,16 +169,6 @@ impl Channels {
         let ahead = channel.ahead.iter().map(|ahead| ahead.slot);
         let live = channel.live.iter().copied().chain(ahead).map(|slot| (slot, true));
         live.chain(channel.joining.iter().map(|joining| (joining.slot, false))).collect()
-    }
-
-    /// The place of a connection among the subscribers of a channel.
-    pub fn membership<'a>(
-        &self,
-        name: &ChannelName,
-        connection: &'a mut Connection,
-    ) -> Option<&'a mut Membership> {
-        let index = *self.by_name.get(name)?;
-        connection.memberships.iter_mut().find(|membership| membership.channel == index)
     }
 
     /// Queues a broadcast for every subscriber and calls `queued` for each live one.

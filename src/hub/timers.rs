@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::connection::Key;
 use super::frames::Wire;
 use super::shard::{Shard, State, ticks_of};
+use super::terms::Terms;
 use crate::client_protocol::codes::Disconnect;
 
 /// What a connection's timer found.
@@ -12,6 +13,8 @@ enum Due {
     Nothing,
     Ping(Wire),
     Close(Disconnect),
+    /// Subscriptions are over.
+    End(Wire, Vec<Terms>),
 }
 
 impl State {
@@ -43,6 +46,7 @@ impl Shard {
             match self.due(key) {
                 Due::Nothing => {}
                 Due::Ping(wire) => self.send(key, wire.ping()),
+                Due::End(wire, over) => self.end(key, wire, over),
                 Due::Close(why) => {
                     if why == Disconnect::SLOW {
                         self.state.borrow_mut().stats.slow += 1;
@@ -66,15 +70,23 @@ impl Shard {
         }
         let connected = connection.ping_due > 0;
         if connection.ends_at.is_some_and(|tick| tick <= now) {
-            return Due::Close(if connected {
-                Disconnect::INVALID_TOKEN
-            } else {
-                Disconnect::STALE
+            return Due::Close(match (connected, connection.by_token) {
+                (false, _) => Disconnect::STALE,
+                (true, true) => Disconnect::EXPIRED,
+                (true, false) => Disconnect::INVALID_TOKEN,
             });
         }
         let stuck_at = connection.blocked_since.map(|since| since + self.ticks.queue_max_age);
         if stuck_at.is_some_and(|tick| tick <= now) {
             return Due::Close(Disconnect::SLOW);
+        }
+        let over = connection.take_ended(now);
+        if !over.is_empty() {
+            let wire = connection.wire;
+            // Whatever else is due is due at the next tick as well.
+            connection.timer = u64::MAX;
+            state.wake_at(key, now + 1);
+            return Due::End(wire, over);
         }
         if connection.busy {
             // Its pong may be there already; it is read once the command is dealt with.
@@ -92,7 +104,8 @@ impl Shard {
             connection.pong_due = answers.then_some(now + self.ticks.pong_timeout);
         }
         let ping_due = connected.then_some(connection.ping_due);
-        let next = [connection.ends_at, stuck_at, connection.pong_due, ping_due];
+        let end = connection.next_end();
+        let next = [connection.ends_at, stuck_at, connection.pong_due, ping_due, end];
         connection.timer = u64::MAX;
         if let Some(next) = next.into_iter().flatten().min() {
             state.wake_at(key, next);

@@ -15,6 +15,7 @@ pub mod failpoint;
 pub mod idempotency;
 pub mod inbox;
 pub mod inspection;
+pub mod key_set;
 pub mod marks;
 pub mod presence;
 pub mod present;

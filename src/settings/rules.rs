@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jsonwebtoken::DecodingKey;
 use serde_json::{Number, Value};
 
 use super::values::{self, StoreUrl};
@@ -32,10 +33,12 @@ const RANGES: [(&str, u64, u64); 18] = [
 const GREATEST: u64 = u32::MAX as u64;
 
 /// Durations that may be zero: what is not waited for, or not kept.
-const MAY_BE_ZERO: [&str; 7] = [
+const MAY_BE_ZERO: [&str; 9] = [
     "accounts.hash_wait_timeout",
     "accounts.session_cache_ttl",
     "channel.without_namespace.history_ttl",
+    "client.expired_close_delay",
+    "client.expired_sub_close_delay",
     "content.sweep_age",
     "idempotency.wait_timeout",
     "relay.wait_timeout",
@@ -110,8 +113,37 @@ pub(super) fn check_text(key: &str, default: &str, text: &str) -> Result<(), Str
             Err("must be of letters, digits and -_.:".to_owned())
         }
         "client.allowed_origins[]" => check_origin(text),
+        key if key.starts_with("client.token.") => check_token(&key["client.token.".len()..], text),
+        key if key.starts_with("client.subscription_token.") => {
+            check_token(&key["client.subscription_token.".len()..], text)
+        }
         "realtime.url" | "accounts.url" | "events.url" | "content.url" | "analytics.url" => {
             check_store(key, &StoreUrl::parse(text)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks a setting of JWTs. A key is never repeated, for somebody may have given a private one.
+fn check_token(name: &str, text: &str) -> Result<(), String> {
+    let pem = text.as_bytes();
+    let is_public = !text.contains("PRIVATE KEY");
+    match name {
+        _ if text.is_empty() => Ok(()),
+        "rsa_public_key" if !is_public || DecodingKey::from_rsa_pem(pem).is_err() => {
+            Err("must be the public key of RSA in PEM".to_owned())
+        }
+        "ecdsa_public_key" if !is_public || DecodingKey::from_ec_pem(pem).is_err() => {
+            Err("must be the public key of ECDSA (P-256 or P-384) in PEM".to_owned())
+        }
+        "ed25519_public_key" if !is_public || DecodingKey::from_ed_pem(pem).is_err() => {
+            Err("must be the public key of Ed25519 in PEM".to_owned())
+        }
+        "jwks_public_endpoint" if !text.starts_with("http://") && !text.starts_with("https://") => {
+            Err("must be the URL of a JSON Web Key Set, http:// or https://".to_owned())
+        }
+        "user_id_claim" if !text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_') => {
+            Err(format!("must be of letters and _ only, not {text:?}"))
         }
         _ => Ok(()),
     }

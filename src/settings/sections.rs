@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::tokens::{SubscriptionToken, Token};
 use super::values::{LogFormat, Secret, StoreUrl, duration};
 
 /// Where the server listens.
@@ -241,6 +242,16 @@ pub struct Client {
     pub allow_anonymous_connect_without_token: bool,
     /// Origins that may connect besides the server's own.
     pub allowed_origins: Vec<String>,
+    /// How long an expired connection token may take to be refreshed; may be zero.
+    #[serde(deserialize_with = "duration")]
+    pub expired_close_delay: Duration,
+    /// How long an expired subscription token may take to be refreshed; may be zero.
+    #[serde(deserialize_with = "duration")]
+    pub expired_sub_close_delay: Duration,
+    /// What connection tokens that are JWTs are checked with.
+    pub token: Token,
+    /// What subscription tokens are checked with, if not with the same.
+    pub subscription_token: SubscriptionToken,
     /// How often the server pings.
     #[serde(deserialize_with = "duration")]
     pub ping_interval: Duration,

@@ -26,11 +26,12 @@ impl Session {
         if request.data.holds_nul() {
             return Err(ClientError::BAD_REQUEST);
         }
+        let info = self.info_in(&channel);
         let publishing = Publishing {
             channels: vec![channel],
             data: request.data,
             tags: BTreeMap::new(),
-            info: Some(self.info()),
+            info: Some(info),
             actor: self.user().map(|user| Actor { id: user.id, username: user.username.clone() }),
         };
         let app = Arc::clone(&self.app);

@@ -15,8 +15,8 @@ use crate::domain::time::Timestamp;
 impl Session {
     /// Carries a directive out, if this connection is meant.
     pub(super) async fn follow_directive(&mut self, directive: &Directive) {
-        let info = self.info();
-        if self.identity.is_none() || !directive.to.means(&info.user, &info.client) {
+        let (user, client) = (self.user_name().unwrap_or_default(), self.client.to_string());
+        if self.identity.is_none() || !directive.to.means(user, &client) {
             return;
         }
         match &directive.act {
@@ -52,7 +52,8 @@ impl Session {
         if let Some((epoch, offset)) = since {
             (request.recover, request.epoch, request.offset) = (true, epoch.clone(), *offset);
         }
-        self.link.begin_subscription_by_server(channel);
+        self.link.begin_subscription(channel);
+        self.link.serve(channel);
         let past = match self.enter(channel, &options, &request).await {
             Ok(past) => past,
             Err(error) => {
@@ -95,11 +96,15 @@ impl Session {
         self.link.send(self.link.wire().unsubscribe(channel, Unsubscribed::SERVER));
     }
 
+    /// A connection of a session ends with the session, whatever a back end says.
     fn expire_at(&self, expire_at: Option<i64>) {
+        if self.identity.as_ref().is_some_and(|identity| identity.session.is_some()) {
+            return;
+        }
         let lifetime = expire_at.map(|seconds| {
             let end = Timestamp::from_millis(seconds.saturating_mul(1_000));
             end.since(self.app.clock.now()).max(Duration::from_millis(1))
         });
-        self.link.end_after(lifetime);
+        self.link.expires(lifetime);
     }
 }

@@ -6,4 +6,5 @@ mod directives;
 mod rpc;
 pub(super) mod session;
 mod subscribe;
+mod tokens;
 pub mod upgrade;

@@ -2,7 +2,8 @@
 //! in order, one command after the other.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -14,7 +15,7 @@ use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
 use crate::domain::account::{TokenHash, User};
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::{ClientId, UserId};
-use crate::domain::publication::ClientInfo;
+use crate::domain::publication::{ClientInfo, Json};
 use crate::endpoints::request::App;
 use crate::hub::{Conversation, Link, Message, Wire};
 use crate::ports::StoreError;
@@ -36,6 +37,8 @@ pub(in crate::endpoints) struct Session {
     pub(super) present: Vec<ChannelName>,
     /// The presence that is being entered right now.
     pub(super) entering: Option<JoinHandle<Result<(), StoreError>>>,
+    /// Presences that are being left because their subscription has expired.
+    pub(super) expiring: Option<Rc<RefCell<Vec<JoinHandle<()>>>>>,
     /// Its place among the connections that hear of posts by whom the user follows.
     pub(super) following: Option<Presence>,
     heard: VecDeque<Heard>,
@@ -43,12 +46,21 @@ pub(in crate::endpoints) struct Session {
     held: RefCell<Vec<u8>>,
 }
 
-/// Whose session it is.
+/// Whose session it is; by default an anonymous client's.
+#[derive(Default)]
 pub(super) struct Identity {
-    /// `None` for an anonymous client.
+    /// The user's name: the number of the account, or what a JWT says; empty for an anonymous client.
+    pub name: Box<str>,
+    /// The user's account; `None` for an anonymous client, and for a user of others.
     pub user: Option<User>,
     /// The session that proves it.
     pub session: Option<TokenHash>,
+    /// Whether a JWT proves it, which can be replaced by another.
+    pub by_token: bool,
+    /// What the JWT says about the connection.
+    pub info: Option<Arc<Json>>,
+    /// What JWTs say about single subscriptions.
+    pub channel_infos: BTreeMap<ChannelName, Arc<Json>>,
     /// Channels that the server subscribed.
     pub server_side: Vec<ChannelName>,
 }
@@ -74,6 +86,7 @@ impl Session {
             upgrade_token: token.map(String::into_boxed_str),
             present: Vec::new(),
             entering: None,
+            expiring: None,
             following: None,
             heard: VecDeque::new(),
             held: RefCell::new(Vec::new()),
@@ -94,7 +107,13 @@ impl Session {
         session
     }
 
-    /// The account of the session; `None` for an anonymous client.
+    /// The user's name; `None` for an anonymous client.
+    pub(super) fn user_name(&self) -> Option<&str> {
+        let name = self.identity.as_ref().map(|identity| &*identity.name);
+        name.filter(|name| !name.is_empty())
+    }
+
+    /// The account of the user, if there is one.
     pub(super) fn user(&self) -> Option<&User> {
         self.identity.as_ref().and_then(|identity| identity.user.as_ref())
     }
@@ -103,10 +122,15 @@ impl Session {
         self.user().map(|user| user.id)
     }
 
-    /// Who this client is, as others may know it.
-    pub(super) fn info(&self) -> ClientInfo {
-        let user = self.user_id().map(|id| id.to_string()).unwrap_or_default();
-        ClientInfo { user, client: self.client.to_string(), conn_info: None, chan_info: None }
+    /// Who this client is, as others in a channel may know it.
+    pub(super) fn info_in(&self, channel: &ChannelName) -> ClientInfo {
+        let identity = self.identity.as_ref();
+        ClientInfo {
+            user: self.user_name().unwrap_or_default().to_owned(),
+            client: self.client.to_string(),
+            conn_info: identity.and_then(|identity| identity.info.clone()),
+            chan_info: identity.and_then(|identity| identity.channel_infos.get(channel).cloned()),
+        }
     }
 
     pub(super) fn reply(&self, id: u32, body: ReplyBody<'_>) {
@@ -181,6 +205,8 @@ impl Session {
             Request::PresenceStats(request) => self.presence_stats(id, &request.channel).await,
             Request::History(request) => self.history(id, request).await,
             Request::Rpc(request) => self.rpc(id, request).await,
+            Request::Refresh(request) => self.refresh(id, request).await,
+            Request::SubRefresh(request) => self.sub_refresh(id, request).await,
             Request::Ping => {
                 self.reply(id, ReplyBody::Ping(Empty {}));
                 Ok(())

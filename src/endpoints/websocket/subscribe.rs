@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use super::session::Session;
+use super::tokens::Ticket;
 use crate::admission::permissions::{Action, Denied};
 use crate::client_protocol::codes::{ClientError, Disconnect, Unsubscribed};
 use crate::client_protocol::command::SubscribeRequest;
 use crate::client_protocol::reply::{Empty, ReplyBody, SubscribeResult, WirePublication};
 use crate::domain::channel::ChannelName;
 use crate::domain::namespace::{ChannelOptions, RecoveryMode};
-use crate::domain::publication::{Publication, StreamPosition};
+use crate::domain::publication::{Json, Publication, StreamPosition};
 use crate::endpoints::reply::client_error_of_store;
 use crate::hub::{Broadcast, Joined};
 use crate::ports::StoreError;
@@ -30,12 +31,24 @@ pub(super) struct Past {
     recovered: bool,
     was_recovering: bool,
     rest: Rest,
+    /// What a token says to the subscriber.
+    data: Option<Arc<Json>>,
+    /// In how many seconds the subscription expires, if it does.
+    ttl: Option<u32>,
 }
 
 impl Past {
+    /// The same, with what a token says.
+    pub(super) fn telling(self, data: Option<Arc<Json>>, ttl: Option<u32>) -> Self {
+        Self { data, ttl, ..self }
+    }
+
     pub(super) fn result(&self) -> SubscribeResult<'_> {
         let position = self.position.as_ref().filter(|_| self.recoverable);
         SubscribeResult {
+            expires: self.ttl.is_some(),
+            ttl: self.ttl.unwrap_or_default(),
+            data: self.data.as_deref(),
             recoverable: self.recoverable,
             epoch: position.map(|position| position.epoch.clone()),
             publications: self.publications.iter().map(WirePublication::from).collect(),
@@ -70,14 +83,19 @@ impl Session {
         if self.link.is_subscribed(&channel) {
             return Err(ClientError::ALREADY_SUBSCRIBED);
         }
-        let options = self.permit(&channel, Action::Subscribe)?;
+        let Ticket { options, data, expires_at } = match request.token.as_str() {
+            "" => {
+                Ticket { options: self.permit(&channel, Action::Subscribe)?, ..Ticket::default() }
+            }
+            token => self.permit_bearer(&channel, token).await?,
+        };
         let server_side = self.identity.as_ref().map_or(0, |identity| identity.server_side.len());
         if self.link.subscriptions() >= self.app.limits.channel_limit + server_side {
             return Err(ClientError::LIMIT_EXCEEDED);
         }
         self.link.begin_subscription(&channel);
         let past = match self.enter(&channel, &options, &request).await {
-            Ok(past) => past,
+            Ok(past) => past.telling(data, expires_at.map(|at| self.prolong_in(&channel, at))),
             Err(error) => {
                 self.leave(&channel).await;
                 return Err(error);
@@ -107,7 +125,7 @@ impl Session {
         action: Action,
     ) -> Result<ChannelOptions, ClientError> {
         let subscribed = self.link.is_subscribed(channel);
-        let checked = self.app.permissions.check(self.user_id(), channel, action, subscribed);
+        let checked = self.app.permissions.check(self.user_name(), channel, action, subscribed);
         checked.cloned().map_err(|denied| match denied {
             Denied::UnknownChannel => ClientError::UNKNOWN_CHANNEL,
             Denied::NotPermitted => ClientError::PERMISSION_DENIED,
@@ -115,6 +133,7 @@ impl Session {
         })
     }
 
+    /// Reads what the subscriber missed, and enters the presence where the channel has one.
     pub(super) async fn enter(
         &mut self,
         channel: &ChannelName,
@@ -123,9 +142,13 @@ impl Session {
     ) -> Result<Past, ClientError> {
         let past = self.read_past(channel, options, request).await?;
         if options.presence {
+            self.left_expired().await;
             // Noted first, so that a session that ends meanwhile is removed again.
-            self.present.push(channel.clone());
-            let (app, channel, info) = (Arc::clone(&self.app), channel.clone(), self.info());
+            if !self.present.contains(channel) {
+                self.present.push(channel.clone());
+            }
+            let info = self.info_in(channel);
+            let (app, channel) = (Arc::clone(&self.app), channel.clone());
             let client = self.client;
             let add = async move { app.presence.add(&channel, client, &info).await };
             let added = self.entering.insert(self.app.io.spawn(add)).await;
@@ -136,7 +159,7 @@ impl Session {
     }
 
     /// Waits for the broker, then reads what the subscriber missed.
-    pub(super) async fn read_past(
+    async fn read_past(
         &self,
         channel: &ChannelName,
         options: &ChannelOptions,
@@ -174,7 +197,17 @@ impl Session {
         let recovered = page.is_some();
         let (publications, rest) =
             page.map_or((Vec::new(), Rest::Nothing), |page| (page.publications, page.rest));
-        Ok(Past { options, position, publications, recoverable, recovered, was_recovering, rest })
+        Ok(Past {
+            options,
+            position,
+            publications,
+            recoverable,
+            recovered,
+            was_recovering,
+            rest,
+            data: None,
+            ttl: None,
+        })
     }
 
     /// Makes a subscription live once it was answered: sends what the first page
@@ -255,6 +288,9 @@ impl Session {
 
     pub(super) async fn leave(&mut self, channel: &ChannelName) {
         self.link.unsubscribe(channel);
+        if let Some(identity) = &mut self.identity {
+            identity.channel_infos.remove(channel);
+        }
         let Some(place) = self.present.iter().position(|present| present == channel) else {
             return;
         };

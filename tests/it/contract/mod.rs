@@ -30,4 +30,5 @@ mod settings;
 mod slow_reader;
 mod sse;
 mod tls;
+mod tokens;
 mod upgrade;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Closed, PATIENCE, Person, Position, Server, Socket, title, unique, until, within,
+    Closed, PATIENCE, Person, Position, Server, Socket, plain_http, title, unique, until, within,
 };
 
 /// A namespace whose past is kept, and which anybody who is logged in may use.
@@ -96,7 +96,7 @@ async fn pretty_data_of_the_server_api_and_of_a_client_are_one_line() {
 
 /// The event stream of a session.
 async fn stream_of(address: SocketAddr, token: &str) -> reqwest::Response {
-    let http = reqwest::Client::builder().no_proxy().build().expect("a plain client can be built");
+    let http = plain_http();
     let ask = http.get(format!("http://{address}/connection/uni_sse")).bearer_auth(token);
     let answer = within(PATIENCE, "the head of the event stream", ask.send()).await;
     answer.expect("the event stream opens")

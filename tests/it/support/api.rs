@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::server::API_KEY;
 use super::wait::{PATIENCE, until, within};
@@ -35,14 +37,22 @@ pub(crate) struct Api {
     http: reqwest::Client,
 }
 
+/// A client that trusts no authority, for nothing here is asked over TLS; without saying so it would look for a
+/// provider of cryptography that the whole process shares.
+pub(crate) fn plain_http() -> reqwest::Client {
+    let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the default versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls);
+    client.build().expect("a plain HTTP client can be built")
+}
+
 impl Api {
     /// A client of the server at `address`.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a plain HTTP client can be built");
-        Self { base: format!("http://{address}"), http }
+        Self { base: format!("http://{address}"), http: plain_http() }
     }
 
     fn ask(&self, method: Method, path: &str) -> Ask {

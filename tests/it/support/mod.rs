@@ -15,7 +15,7 @@ mod skip;
 mod socket;
 mod wait;
 
-pub(crate) use api::{Answer, Api, Ask, Person, id, unique};
+pub(crate) use api::{Answer, Api, Ask, Person, id, plain_http, unique};
 pub(crate) use cut::Cut;
 pub(crate) use databases::{Databases, on_servers};
 pub(crate) use feed::{event_id, pages, title, titles};
