@@ -491,8 +491,12 @@ function setUpComposer() {
     const body = { title: title.trim(), content, tags: tagList(tags) };
     const told = (data) => data.type === "post.published" && data.post?.title === body.title;
     const post = await write("POST", "/v1/posts", body, "Your post", told);
-    form.reset();
-    document.body.classList.remove("is-writing");
+    // The post may be seen before the answer comes; what was written since is the next one.
+    const sent = Object.entries({ title, content, tags });
+    if (sent.every(([name, value]) => form.elements[name].value === value)) {
+      form.reset();
+      document.body.classList.remove("is-writing");
+    }
     if (state.tab === "all") addToFeed(learn(post, { whole: true }));
     announce("Your post is published.");
   });
@@ -602,7 +606,7 @@ function commentForm(postId, parentId, label, start = "") {
     const body = parentId ? { content, parent_id: parentId } : { content };
     const told = (data) => data.type === "post.commented" && data.post_id === postId && data.comment?.content === content;
     const comment = await write("POST", path(postId, "/comments"), body, "Your comment", told);
-    input.value = "";
+    if (input.value.trim() === content) input.value = "";
     if (comment?.id) applyComment(comment);
     if (parentId) form.remove();
     return undefined;
