@@ -142,7 +142,10 @@ pub async fn a_quota_of_one_can_be_used_again(factory: impl AsyncFnOnce() -> Lim
         let allowance = take(&*limits, writes_of(42), 1).await;
         assert_eq!((allowance.allowed, allowance.remaining), (true, 0));
         let refused = take(&*limits, writes_of(42), 1).await;
-        assert_eq!((refused.allowed, refused.retry_after), (false, WINDOW));
+        assert!(!refused.allowed);
+        // A server's own clock does not stand still between the two.
+        let waited = WINDOW - refused.retry_after;
+        assert!(waited < Duration::from_secs(5), "{refused:?}");
         pass(WINDOW);
     }
 }

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::commands::RedisCommands;
 use crate::ports::StoreError;
-use crate::ports::clock::Clock;
 use crate::ports::rate_limits::{Allowance, LimitKey, Quota, RateLimits};
 
 /// How many times shorter than others a count may take: everyone's request waits for it.
@@ -17,7 +16,7 @@ const HASTE: u32 = 4;
 /// After a failure, how long the node counts alone before it asks again.
 const REST: Duration = Duration::from_millis(500);
 
-/// Counts in Redis, by its clock, and forgets with it, which makes every quota whole. While it is
+/// Counts in Redis, with INCR and EXPIRE, by its clock, and forgets with it, which makes every quota whole. While it is
 /// away, or slow, another adapter, of this node alone, counts from a whole quota.
 pub struct RedisRateLimits {
     commands: Arc<RedisCommands>,
@@ -25,31 +24,25 @@ pub struct RedisRateLimits {
     alone: Arc<dyn RateLimits>,
     /// Since a failure: until when the node counts alone.
     alone_until: Mutex<Option<Instant>>,
-    /// The clock to count by instead of the server's, so that a test can let time pass.
-    clock: Option<Arc<dyn Clock>>,
 }
 
 impl RedisRateLimits {
     /// Counts where `commands` lead, or else with `alone`.
     pub fn new(commands: Arc<RedisCommands>, alone: Arc<dyn RateLimits>) -> Self {
         let take = Script::new(include_str!("scripts/take.lua"));
-        Self { commands, take, alone, alone_until: Mutex::new(None), clock: None }
-    }
-
-    /// The same, by this clock.
-    #[cfg(test)]
-    pub(super) fn by(self, clock: Arc<dyn Clock>) -> Self {
-        Self { clock: Some(clock), ..self }
+        Self { commands, take, alone, alone_until: Mutex::new(None) }
     }
 
     async fn ask(&self, key: &LimitKey, quota: Quota) -> Result<Allowance, StoreError> {
         let (limit, window) = (quota.limit.get(), quota.window.as_millis());
-        let name = self.commands.keys.apart(&format!("rl:{key}"), &format!("{limit}:{window}"));
-        let now = self.clock.as_ref().map_or(String::new(), |it| it.now().as_millis().to_string());
-        let arguments = [limit.to_string(), window.max(1).to_string(), now];
+        let key_of = |name| {
+            self.commands.keys.apart(&format!("rl:{key}"), &format!("{limit}:{window}:{name}"))
+        };
+        let keys = ["current", "before", "recent"].map(key_of);
+        let arguments = [u128::from(limit), window.max(1)].map(|argument| argument.to_string());
         let patience = self.commands.patience() / HASTE;
         let (allowed, remaining, wait): (bool, u32, u64) =
-            self.commands.run_within(patience, &self.take, &[name], &arguments).await?;
+            self.commands.run_within(patience, &self.take, &keys, &arguments).await?;
         let wait = Duration::from_millis(wait);
         let retry_after = if allowed { Duration::ZERO } else { wait };
         Ok(Allowance { allowed, limit, remaining, reset: wait, retry_after })

@@ -72,6 +72,19 @@ impl Drop for Leftovers {
     }
 }
 
+/// Lets time pass for all keys with a prefix: each lives so many milliseconds less, or more as after a clock was set back.
+fn pass(url: &str, prefix: &str, milliseconds: i64) {
+    let all = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do \
+               redis.call('PEXPIRE', key, redis.call('PTTL', key) - ARGV[2]) end";
+    for url in server::nodes_of(url) {
+        let client = redis::Client::open(url.as_str());
+        let mut connection = client.and_then(|client| client.get_connection()).unwrap();
+        let mut script = redis::cmd("EVAL");
+        script.arg(all).arg(0).arg(format!("{prefix}*")).arg(milliseconds);
+        script.exec(&mut connection).unwrap();
+    }
+}
+
 /// A connection to the Redis for tests.
 async fn commands() -> (Arc<RedisCommands>, Box<dyn Any + Send>) {
     commands_of(URL).await

@@ -13,8 +13,7 @@ use crate::adapters::contract::model::bare;
 use crate::adapters::contract::rate_limits::LimitsSubject;
 use crate::adapters::contract::trending::WEIGHTS;
 use crate::adapters::contract::{cursor, event_id, incarnation, logged};
-use crate::adapters::memory::rate_limits::MemoryRateLimits;
-use crate::adapters::redis::{RedisPresence, RedisRateLimits, RedisTrending};
+use crate::adapters::redis::{RedisPresence, RedisTrending};
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::publication::StreamPosition;
@@ -43,12 +42,7 @@ mod rate_limits {
     use super::*;
 
     async fn fresh() -> LimitsSubject {
-        let (commands, keep) = commands_of(CLUSTER_URL).await;
-        let clock = Arc::new(ManualClock::at(at(0)));
-        let alone = Arc::new(MemoryRateLimits::new(clock.clone()));
-        let limits = Arc::new(RedisRateLimits::new(commands, alone).by(clock.clone()));
-        let pass = Box::new(move |duration| clock.advance(duration));
-        LimitsSubject { limits, pass, keep }
+        super::super::rate_limits::limits_of(CLUSTER_URL).await
     }
 
     crate::adapters::contract::rate_limits::rate_limits_contract!(fresh);
