@@ -29,8 +29,8 @@ pub use channels::{Channel, ChannelSettings, ModeSetting, NamespaceSettings, Rec
 pub use fault::{Fault, SettingsError};
 pub use sections::{
     Accounts, Analytics, Client, Content, Events, Http, HttpApi, HttpServer, Hub, Idempotency,
-    Limits, Log, Pool, Realtime, Relay, Shutdown, Tls, Trending, TrendingWeights, WebSocket,
-    WritesPerMinute,
+    Limits, Log, Pool, Realtime, Relay, Shutdown, Tls, Transport, Trending, TrendingWeights,
+    WebSocket, WritesPerMinute,
 };
 pub use tokens::{SubscriptionToken, Token, TokenChecks};
 pub use values::{LogFormat, Secret, ServerUrl, StoreUrl};
@@ -71,6 +71,10 @@ pub struct Settings {
     pub client: Client,
     /// The WebSocket transport.
     pub websocket: WebSocket,
+    /// Server-sent events with emulation.
+    pub sse: Transport,
+    /// HTTP streaming with emulation.
+    pub http_stream: Transport,
     /// The shards that own the connections.
     pub hub: Hub,
     /// How often things may be done.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::codes::{ClientError, Unsubscribed};
-use crate::domain::channel::ChannelName;
+use super::codes::{ClientError, Disconnect, Unsubscribed};
 use crate::domain::notification::InboxState;
 use crate::domain::publication::{ClientInfo, Epoch, Json, Publication, PublicationBody};
 
@@ -67,6 +66,12 @@ pub struct ConnectResult<'a> {
     /// Whether the client must answer pings.
     #[serde(skip_serializing_if = "is_default")]
     pub pong: bool,
+    /// By what the client's requests to `/emulation` name this connection; empty where they are not needed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub session: String,
+    /// The node of the connection, for the same.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub node: String,
 }
 
 /// `RefreshResult`.
@@ -167,13 +172,17 @@ pub struct HistoryResult<'a> {
 /// `Publication`.
 #[derive(Debug, Serialize)]
 pub struct WirePublication<'a> {
-    data: &'a Json,
+    /// The payload.
+    pub data: &'a Json,
+    /// Who published it, if a client did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    info: Option<&'a ClientInfo>,
+    pub info: Option<&'a ClientInfo>,
+    /// The place in the stream; 0 without one.
     #[serde(skip_serializing_if = "is_default")]
-    offset: u64,
+    pub offset: u64,
+    /// What may be known without reading the payload.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tags: &'a BTreeMap<String, String>,
+    pub tags: &'a BTreeMap<String, String>,
 }
 
 impl<'a> From<&'a Publication> for WirePublication<'a> {
@@ -183,24 +192,26 @@ impl<'a> From<&'a Publication> for WirePublication<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct PushLine<'a> {
-    push: Push<'a>,
-}
-
-#[derive(Serialize)]
-struct Push<'a> {
-    channel: &'a str,
+/// What the server says by itself.
+#[derive(Debug, Serialize)]
+pub struct Push<'a> {
+    /// The channel that it is about; empty if it is about the connection.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub channel: &'a str,
+    /// What is said.
     #[serde(flatten)]
-    body: PushBody<'a>,
+    pub body: PushBody<'a>,
 }
 
-#[derive(Serialize)]
+/// What a push says.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum PushBody<'a> {
+#[allow(missing_docs, reason = "each variant is the message of its name")]
+pub enum PushBody<'a> {
     Pub(WirePublication<'a>),
     Subscribe(SubscribePush<'a>),
     Unsubscribe(Unsubscribed),
+    Disconnect(Disconnect),
 }
 
 /// `Subscribe`: the server subscribed the client.
@@ -223,44 +234,6 @@ pub struct SubscribePush<'a> {
     pub data: Option<&'a Json>,
 }
 
-/// The server's ping.
-pub const PING: &[u8] = b"{}";
-
-/// The JSON of a reply.
-pub fn encode_reply(reply: &Reply<'_>) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(reply)
-}
-
-/// The JSON of a result without the id of its command, as unidirectional clients get it.
-pub fn encode_result(body: &ReplyBody<'_>) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(body)
-}
-
-/// The JSON of a push that carries a publication.
-pub fn encode_publication(
-    channel: &ChannelName,
-    publication: &Publication,
-) -> serde_json::Result<Vec<u8>> {
-    encode_push(channel, PushBody::Pub(publication.into()))
-}
-
-/// The JSON of a push that ends a subscription.
-pub fn encode_unsubscribe(channel: &ChannelName, why: Unsubscribed) -> serde_json::Result<Vec<u8>> {
-    encode_push(channel, PushBody::Unsubscribe(why))
-}
-
-/// The JSON of a push that begins a subscription.
-pub fn encode_subscribe(
-    channel: &ChannelName,
-    subscribe: SubscribePush<'_>,
-) -> serde_json::Result<Vec<u8>> {
-    encode_push(channel, PushBody::Subscribe(subscribe))
-}
-
-fn encode_push(channel: &ChannelName, body: PushBody<'_>) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&PushLine { push: Push { channel: channel.as_str(), body } })
-}
-
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -270,27 +243,42 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::client_protocol::encoding::Encoding;
+
+    fn text(encoded: Vec<u8>) -> String {
+        String::from_utf8(encoded).unwrap()
+    }
 
     #[test]
     fn replies_and_pushes_leave_out_what_is_empty() {
         let body = ReplyBody::Error(ClientError::UNKNOWN_CHANNEL);
         assert_eq!(
-            String::from_utf8(encode_reply(&Reply { id: 4, body }).unwrap()).unwrap(),
+            text(Encoding::Json.reply(&Reply { id: 4, body })),
             r#"{"id":4,"error":{"code":102,"message":"unknown channel"}}"#
         );
-        let body = ReplyBody::Subscribe(SubscribeResult::default());
-        assert_eq!(encode_reply(&Reply { id: 4, body }).unwrap(), br#"{"id":4,"subscribe":{}}"#);
+        let reply = Reply { id: 4, body: ReplyBody::Subscribe(SubscribeResult::default()) };
+        assert_eq!(text(Encoding::Json.reply(&reply)), r#"{"id":4,"subscribe":{}}"#);
+        assert_eq!(text(Encoding::BareJson.reply(&reply)), r#"{"subscribe":{}}"#);
 
-        let channel = ChannelName::feed();
         let body = PublicationBody {
             data: Json::from_string(r#"{"a":1}"#.into()).unwrap(),
             info: None,
             tags: BTreeMap::new(),
         };
         let publication = Publication { offset: 5, event: None, body: Arc::new(body) };
+        let push = Push { channel: "feed:all", body: PushBody::Pub((&publication).into()) };
         assert_eq!(
-            String::from_utf8(encode_publication(&channel, &publication).unwrap()).unwrap(),
+            text(Encoding::Json.push(&push)),
             r#"{"push":{"channel":"feed:all","pub":{"data":{"a":1},"offset":5}}}"#
+        );
+        assert_eq!(
+            text(Encoding::BareJson.push(&push)),
+            r#"{"channel":"feed:all","pub":{"data":{"a":1},"offset":5}}"#
+        );
+        let push = Push { channel: "", body: PushBody::Disconnect(Disconnect::SHUTDOWN) };
+        assert_eq!(
+            text(Encoding::BareJson.push(&push)),
+            r#"{"disconnect":{"code":3001,"reason":"shutdown"}}"#
         );
     }
 }

@@ -12,5 +12,5 @@ pub mod reply;
 pub mod request;
 pub mod router;
 pub mod services;
-pub mod sse;
+pub mod streams;
 pub mod websocket;

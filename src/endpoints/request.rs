@@ -60,7 +60,8 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     }
 }
 
-async fn read_body(mut body: Body, max: usize) -> Result<Bytes, Problem> {
+/// Reads a body of at most `max` bytes.
+pub async fn read_body(mut body: Body, max: usize) -> Result<Bytes, Problem> {
     let mut read = Vec::new();
     let mut total = 0;
     while let Some(frame) = body.frame().await {

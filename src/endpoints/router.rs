@@ -16,7 +16,7 @@ use super::http::{
 use super::openapi;
 use super::reply::{self, Refused};
 use super::request::App;
-use super::sse;
+use super::streams::{emulation, http_stream, sse};
 use super::websocket::upgrade;
 use crate::domain::problem::{Problem, ProblemKind};
 
@@ -24,7 +24,11 @@ use crate::domain::problem::{Problem, ProblemKind};
 fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::Frame::openapi())
         .routes(routes!(upgrade::websocket))
+        .routes(routes!(upgrade::uni_websocket))
+        .routes(routes!(sse::sse))
         .routes(routes!(sse::uni_sse))
+        .routes(routes!(http_stream::http_stream, http_stream::preflight))
+        .routes(routes!(emulation::emulation, emulation::preflight))
         .routes(routes!(users::register))
         .routes(routes!(users::show))
         .routes(routes!(sessions::open, sessions::end_all))

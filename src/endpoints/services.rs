@@ -134,6 +134,12 @@ pub struct Limits {
     pub insecure: bool,
     /// Connections without a token are anonymous.
     pub allow_anonymous: bool,
+    /// Whether `/connection/sse` is served.
+    pub sse: bool,
+    /// Whether `/connection/http_stream` is served.
+    pub http_stream: bool,
+    /// Bytes of the largest message that a client may send.
+    pub message_max_bytes: usize,
     /// Origins other than the server's own that may connect.
     pub allowed_origins: Vec<String>,
     /// Seconds between the server's pings, rounded up, as clients are told.

@@ -7,74 +7,123 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::codec;
 use crate::client_protocol::codes::{Disconnect, Unsubscribed};
-use crate::client_protocol::reply::{self, Reply, SubscribePush};
+use crate::client_protocol::encoding::Encoding;
+use crate::client_protocol::reply::{Push, PushBody, Reply, SubscribePush};
 use crate::domain::channel::ChannelName;
 use crate::domain::publication::{Delivery, Publication};
 
-/// How the messages of a connection are framed.
+/// How the messages of a connection are encoded and framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// A WebSocket text frame a message.
+    /// JSON in WebSocket text frames.
     WebSocket,
-    /// A server-sent event a message (WHATWG HTML, section 9.2), without the `push` wrapper.
+    /// Protobuf in WebSocket binary frames.
+    WebSocketProtobuf,
+    /// Pushes alone, in WebSocket text frames.
+    UniWebSocket,
+    /// JSON, a server-sent event a message (WHATWG HTML, section 9.2); the client speaks through `/emulation`.
     EventStream,
+    /// Pushes alone, a server-sent event each.
+    UniEventStream,
+    /// JSON, a line of the response a message; the client speaks through `/emulation`.
+    JsonStream,
+    /// Protobuf, message after message in the response; the client speaks through `/emulation`.
+    ProtobufStream,
 }
 
 impl Wire {
-    /// Frames one JSON message.
-    pub fn frame(self, json: &[u8]) -> Bytes {
+    /// All there are, each at its own number.
+    const ALL: [Self; 7] = [
+        Self::WebSocket,
+        Self::WebSocketProtobuf,
+        Self::UniWebSocket,
+        Self::EventStream,
+        Self::UniEventStream,
+        Self::JsonStream,
+        Self::ProtobufStream,
+    ];
+
+    /// How messages are encoded.
+    pub fn encoding(self) -> Encoding {
         match self {
-            Self::WebSocket => codec::encode_frame(OpCode::Data(Data::Text), json),
-            Self::EventStream => {
-                // Unidirectional transports carry pushes without the wrapper of a reply.
-                let bare = json
-                    .strip_prefix(b"{\"push\":")
-                    .and_then(|rest| rest.strip_suffix(b"}"))
-                    .unwrap_or(json);
-                [b"data: ", bare, b"\n\n"].concat().into()
-            }
+            Self::WebSocket | Self::EventStream | Self::JsonStream => Encoding::Json,
+            Self::UniWebSocket | Self::UniEventStream => Encoding::BareJson,
+            Self::WebSocketProtobuf | Self::ProtobufStream => Encoding::Protobuf,
         }
     }
 
-    /// The JSON of a reply. A client that cannot ask knows no ids: it hears the result alone.
-    pub fn reply_json(self, reply: &Reply<'_>) -> Vec<u8> {
-        let json = match self {
-            Self::WebSocket => reply::encode_reply(reply),
-            Self::EventStream => reply::encode_result(&reply.body),
-        };
-        json.expect("a reply holds nothing that JSON cannot say")
+    /// Whether the client cannot answer, neither pings nor errors.
+    pub fn is_unidirectional(self) -> bool {
+        matches!(self, Self::UniWebSocket | Self::UniEventStream)
+    }
+
+    /// Whether the client speaks through `/emulation`.
+    pub fn is_emulated(self) -> bool {
+        matches!(self, Self::EventStream | Self::JsonStream | Self::ProtobufStream)
+    }
+
+    /// Frames encoded messages, which the encoding has gathered.
+    pub fn frame(self, messages: &[u8]) -> Bytes {
+        match self {
+            Self::WebSocket | Self::UniWebSocket => {
+                codec::encode_frame(OpCode::Data(Data::Text), messages)
+            }
+            Self::WebSocketProtobuf => codec::encode_frame(OpCode::Data(Data::Binary), messages),
+            Self::EventStream | Self::UniEventStream => {
+                let lines = messages.split(|byte| *byte == b'\n');
+                let mut event = Vec::with_capacity(messages.len() + b"data: \n\n".len());
+                for line in lines {
+                    event.extend_from_slice(b"data: ");
+                    event.extend_from_slice(line);
+                    event.push(b'\n');
+                }
+                event.push(b'\n');
+                event.into()
+            }
+            Self::JsonStream => [messages, b"\n"].concat().into(),
+            Self::ProtobufStream => Bytes::copy_from_slice(messages),
+        }
+    }
+
+    /// Encodes the answer to a command, for a frame.
+    pub fn reply(self, reply: &Reply<'_>) -> Vec<u8> {
+        self.encoding().reply(reply)
+    }
+
+    /// Frames what the server says about a channel.
+    pub fn push(self, channel: &ChannelName, body: PushBody<'_>) -> Bytes {
+        self.frame(&self.encoding().push(&Push { channel: channel.as_str(), body }))
     }
 
     /// Frames a publication for one connection.
     pub fn publication(self, channel: &ChannelName, publication: &Publication) -> Bytes {
-        let json = reply::encode_publication(channel, publication);
-        self.frame(&json.expect("a publication holds nothing that JSON cannot say"))
+        self.push(channel, PushBody::Pub(publication.into()))
     }
 
     /// Frames the end of a subscription.
     pub fn unsubscribe(self, channel: &ChannelName, why: Unsubscribed) -> Bytes {
-        let json = reply::encode_unsubscribe(channel, why);
-        self.frame(&json.expect("an unsubscribe push holds nothing that JSON cannot say"))
+        self.push(channel, PushBody::Unsubscribe(why))
     }
 
     /// Frames the beginning of a subscription that the client did not ask for.
     pub fn subscribe(self, channel: &ChannelName, subscribe: SubscribePush<'_>) -> Bytes {
-        let json = reply::encode_subscribe(channel, subscribe);
-        self.frame(&json.expect("a subscribe push holds nothing that JSON cannot say"))
+        self.push(channel, PushBody::Subscribe(subscribe))
     }
 
     /// The server's ping of the client protocol.
     pub fn ping(self) -> Bytes {
-        self.frame(reply::PING)
+        self.frame(self.encoding().ping())
     }
 
     /// Frames the end of the connection.
     pub fn close(self, why: Disconnect) -> Bytes {
         match self {
-            Self::WebSocket => codec::encode_close(why.code, &why.reason),
-            Self::EventStream => {
-                let json = serde_json::json!({"disconnect": why});
-                self.frame(json.to_string().as_bytes())
+            Self::WebSocket | Self::WebSocketProtobuf | Self::UniWebSocket => {
+                codec::encode_close(why.code, &why.reason)
+            }
+            Self::EventStream | Self::UniEventStream | Self::JsonStream | Self::ProtobufStream => {
+                let push = Push { channel: "", body: PushBody::Disconnect(why) };
+                self.frame(&self.encoding().push(&push))
             }
         }
     }
@@ -85,22 +134,45 @@ impl Wire {
 pub struct Broadcast {
     /// What is delivered.
     pub delivery: Delivery,
-    websocket: OnceLock<Bytes>,
-    event_stream: OnceLock<Bytes>,
+    frames: [OnceLock<Bytes>; Wire::ALL.len()],
 }
 
 impl Broadcast {
     /// A broadcast without any frame yet.
     pub fn new(delivery: Delivery) -> Self {
-        Self { delivery, websocket: OnceLock::new(), event_stream: OnceLock::new() }
+        Self { delivery, frames: Default::default() }
     }
 
     /// The frame for connections that speak `wire`.
     pub fn frame(&self, wire: Wire) -> &Bytes {
-        let frame = match wire {
-            Wire::WebSocket => &self.websocket,
-            Wire::EventStream => &self.event_stream,
-        };
+        let frame = &self.frames[wire as usize];
         frame.get_or_init(|| wire.publication(&self.delivery.channel, &self.delivery.publication))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_framed_for_every_transport() {
+        let frame = |wire: Wire| wire.frame(b"{}\n{}");
+        assert_eq!(frame(Wire::WebSocket), &b"\x81\x05{}\n{}"[..]);
+        assert_eq!(frame(Wire::EventStream), &b"data: {}\ndata: {}\n\n"[..]);
+        assert_eq!(frame(Wire::JsonStream), &b"{}\n{}\n"[..]);
+        assert_eq!(Wire::WebSocketProtobuf.ping(), &b"\x82\x01\0"[..]);
+        assert_eq!(Wire::ProtobufStream.ping(), &b"\0"[..]);
+        let goodbye = Wire::UniEventStream.close(Disconnect::SHUTDOWN);
+        assert_eq!(
+            goodbye,
+            &b"data: {\"disconnect\":{\"code\":3001,\"reason\":\"shutdown\"}}\n\n"[..]
+        );
+    }
+
+    #[test]
+    fn every_wire_has_a_frame_of_its_own() {
+        for (number, wire) in Wire::ALL.into_iter().enumerate() {
+            assert_eq!(wire as usize, number);
+        }
     }
 }

@@ -30,6 +30,11 @@ impl Link {
         Self { shard, key }
     }
 
+    /// The number of the shard, and the connection's key there.
+    pub(super) fn place(&self) -> (usize, Key) {
+        (self.shard.number, self.key)
+    }
+
     /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
         self.with(|_| ()).is_none()

@@ -7,6 +7,7 @@
 mod closing;
 pub mod codec;
 mod connection;
+mod emulation;
 mod frames;
 mod linger;
 mod link;
@@ -40,6 +41,7 @@ use crate::domain::publication::Delivery;
 use crate::ports::broker::Broker;
 
 pub use connection::Owner;
+pub use emulation::{Emulated, EmulationSession};
 pub use frames::{Broadcast, Wire};
 pub use link::Link;
 pub use outlet::Transport;
@@ -86,6 +88,7 @@ pub struct HubOptions {
 pub struct Hub {
     shards: Vec<mpsc::Sender<shard::Message>>,
     registry: Arc<Registry>,
+    emulated: Arc<emulation::Places>,
     next: std::sync::atomic::AtomicUsize,
 }
 
@@ -116,7 +119,8 @@ impl Hub {
             })?;
             shards.push(sender);
         }
-        Ok(Self { shards, registry, next: std::sync::atomic::AtomicUsize::new(0) })
+        let (emulated, next) = (Arc::default(), std::sync::atomic::AtomicUsize::new(0));
+        Ok(Self { shards, registry, emulated, next })
     }
 
     /// Hands a connection to a shard, which has `converse` build the

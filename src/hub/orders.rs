@@ -1,13 +1,23 @@
-//! Orders: what others than its client ask of a connection, which its conversation carries out.
+//! Orders: what reaches a connection on another way than its own socket, and is dealt with by its conversation.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
+
 use super::connection::Key;
 use super::shard::Shard;
 use crate::client_protocol::codes::Disconnect;
 use crate::client_protocol::directive::Directive;
+
+/// What waits for a conversation.
+pub enum Order {
+    /// What a back end asks.
+    Directive(Arc<Directive>),
+    /// What the client of an emulated connection said.
+    Said(Bytes),
+}
 
 /// How many orders may wait for a connection that is busy.
 const WAITING_MAX: usize = 256;
@@ -28,7 +38,7 @@ impl Shard {
                     over.push(Key { slot, serial: connection.serial });
                     continue;
                 }
-                waiting.push(Arc::clone(directive));
+                waiting.push(Order::Directive(Arc::clone(directive)));
                 if let Some(waker) = connection.waker.take() {
                     waker.wake();
                 }
@@ -40,7 +50,7 @@ impl Shard {
     }
 
     /// Waits for orders to a connection, and takes them.
-    pub(super) async fn ordered(&self, key: Key) -> Vec<Arc<Directive>> {
+    pub(super) async fn ordered(&self, key: Key) -> Vec<Order> {
         std::future::poll_fn(|context| {
             let state = &mut *self.state.borrow_mut();
             let Some(connection) = state.connections.get_mut(key.slot as usize) else {

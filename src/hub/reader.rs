@@ -11,6 +11,7 @@ use tungstenite::protocol::frame::coding::{Control, OpCode};
 use super::codec::{self, Decoder, Incoming};
 use super::connection::Key;
 use super::link::Link;
+use super::orders::Order;
 use super::outlet::Outlet;
 use super::shard::Shard;
 use crate::client_protocol::codes::Disconnect;
@@ -90,7 +91,12 @@ pub(super) async fn converse<C: Conversation>(
         tokio::select! {
             biased;
             orders = shard.ordered(key) => {
-                orders.into_iter().for_each(|order| conversation.obey(order));
+                for order in orders {
+                    match order {
+                        Order::Directive(directive) => conversation.obey(directive),
+                        Order::Said(frame) => conversation.hear(Message::Binary(&frame)),
+                    }
+                }
                 heard = Heard::Nothing;
                 continue;
             }

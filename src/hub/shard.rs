@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::HubOptions;
 use super::connection::{Connection, Key, Owner};
 use super::frames::{Broadcast, Wire};
+use super::orders::Order;
 use super::outlet::Outlet;
 use super::pending::{Joined, Spare};
 use super::registry::Registry;
@@ -39,6 +40,8 @@ pub enum Message {
     Close(Owner, Disconnect),
     /// Hand an order to the connections of a user.
     Order(i64, Arc<Directive>),
+    /// Take what an emulated client said.
+    Said(Key, Bytes),
     /// Count the subscribers of channels.
     Channels(Box<dyn Fn(&str) -> bool + Send>, oneshot::Sender<Vec<(ChannelName, u64)>>),
     /// Report what was counted.
@@ -136,7 +139,7 @@ pub struct State {
     pub(super) stats: ShardStats,
     pub(super) expired: Vec<Key>,
     /// What waits to be carried out, by slot.
-    pub(super) orders: FxHashMap<u32, Vec<Arc<Directive>>>,
+    pub(super) orders: FxHashMap<u32, Vec<Order>>,
     /// The slots of the connections whose socket takes nothing.
     pub(super) blocked: FxHashSet<u32>,
     next_serial: u32,
@@ -243,6 +246,7 @@ impl Shard {
             Message::Invalidate(channel) => self.invalidate(&channel),
             Message::Close(owner, why) => self.close_owned(owner, why),
             Message::Order(user, directive) => self.order(user, &directive),
+            Message::Said(key, frame) => self.said(key, frame),
             Message::Channels(wanted, answer) => {
                 let _ = answer.send(self.state.borrow().channels.counted(&*wanted));
             }

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn subscriptions_end_at_their_tick_unless_their_terms_change() {
         let (body, _stays_open) = mpsc::channel(1);
-        let mut connection = Connection::new(Rc::new(Outlet::Body(body)), Wire::EventStream, 1);
+        let mut connection = Connection::new(Rc::new(Outlet::Body(body)), Wire::UniEventStream, 1);
         assert_eq!(connection.next_end(), None);
         for (name, tick) in [("a:1", 5), ("a:2", 7), ("a:3", 7), ("a:4", 8)] {
             connection.terms_of(&channel(name)).end = Some((tick, None));

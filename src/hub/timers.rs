@@ -100,7 +100,7 @@ impl Shard {
         if connected && connection.ping_due <= now {
             due = Due::Ping(connection.wire);
             connection.ping_due = now + self.ticks.ping_interval;
-            let answers = connection.wire == Wire::WebSocket;
+            let answers = !connection.wire.is_unidirectional();
             connection.pong_due = answers.then_some(now + self.ticks.pong_timeout);
         }
         let ping_due = connected.then_some(connection.ping_due);

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
@@ -16,7 +19,7 @@ use crate::client_protocol::directive::Directive;
 use crate::client_protocol::node::NodeInfo;
 use crate::domain::channel::ChannelName;
 use crate::domain::publication::{Delivery, Json, PublicationBody};
-use crate::hub::Hub;
+use crate::hub::{EmulationSession, Hub};
 use crate::ports::StoreError;
 use crate::ports::broker::{Broker, Outgoing};
 use crate::ports::entropy::Entropy;
@@ -36,8 +39,20 @@ const ANSWERS_MAX: usize = 256;
 enum Said {
     Alive(NodeInfo),
     Order(Directive),
-    Ask { id: String, pattern: String },
-    Answer { id: String, channels: BTreeMap<String, u64> },
+    Ask {
+        id: String,
+        pattern: String,
+    },
+    Answer {
+        id: String,
+        channels: BTreeMap<String, u64>,
+    },
+    /// What a client said to its connection at that node; the frame in Base64.
+    Emulated {
+        node: String,
+        session: String,
+        frame: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,6 +105,31 @@ impl Control {
                 return;
             }
         }
+    }
+
+    /// How this node is named.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Hands what the client of an emulated connection said to that connection, which may be on another node. False if the
+    /// connection would be here and is not.
+    pub async fn hear_emulated(
+        &self,
+        node: &str,
+        session: EmulationSession,
+        frame: Bytes,
+    ) -> Result<bool, StoreError> {
+        if self.hub.hear(session, frame.clone()).await {
+            return Ok(true);
+        }
+        if node.is_empty() || node == self.node {
+            return Ok(false);
+        }
+        let (node, session) = (node.to_owned(), session.to_string());
+        let frame = STANDARD.encode(frame);
+        self.say(Said::Emulated { node, session, frame }).await?;
+        Ok(true)
     }
 
     /// Has connections do what a back end asks: here at once, and on the other nodes.
@@ -160,6 +200,13 @@ impl Control {
                     }
                 });
             }
+            Said::Emulated { node, session, frame } if node == self.node => {
+                if let (Ok(session), Ok(frame)) = (session.parse(), STANDARD.decode(frame)) {
+                    // A client that has gone meanwhile hears of nothing.
+                    self.hub.hear(session, frame.into()).await;
+                }
+            }
+            Said::Emulated { .. } => {}
             Said::Answer { id, channels } => {
                 if let Some(asker) = self.heard().questions.get(&id) {
                     // One who has more answers waiting than there are nodes waits for none.

@@ -290,6 +290,14 @@ pub struct WebSocket {
     pub message_size_limit: usize,
 }
 
+/// A transport that can be switched off.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transport {
+    /// Whether it is served.
+    pub enabled: bool,
+}
+
 /// The shards that own the connections.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

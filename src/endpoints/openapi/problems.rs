@@ -208,6 +208,8 @@ pub struct WrongPassword;
 pub struct ForeignOrigin;
 /// The request is no opening handshake.
 pub struct NotAWebsocket;
+/// The settings switch the transport off.
+pub struct SwitchedOff;
 /// There is no such login, or it has another password.
 pub struct InvalidCredentials;
 /// The mail address or the user name is another account's.
@@ -221,6 +223,7 @@ stands_for! {
     WrongPassword: FORBIDDEN, "The current password is wrong: `wrong_password`.";
     ForeignOrigin: FORBIDDEN, "Pages of this origin may not connect: `origin_not_allowed`.";
     NotAWebsocket: BAD_REQUEST, "The request opens no WebSocket: `not_a_websocket_handshake`.";
+    SwitchedOff: NOT_FOUND, "The settings of this hub switch this transport off: `transport_disabled`.";
     InvalidCredentials: UNAUTHORIZED, "The login or the password is wrong: `invalid_credentials`.";
     Taken: CONFLICT, "Another account has it: `email_taken`, `username_taken`.";
 }

@@ -1,37 +1,36 @@
-//! `/connection/uni_sse`: the unidirectional protocol as server-sent events, for
-//! a plain `EventSource` or curl.
+//! Server-sent events: the protocol for clients that speak through `/emulation`, and pushes alone for a plain `EventSource`
+//! or curl.
 
-use std::sync::Arc;
-
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::Deserialize;
-use tokio::sync::mpsc;
 use utoipa::IntoParams;
 
-use super::openapi::problems::ForeignOrigin;
-use super::reply::Refused;
-use super::request::{App, Parameters, parse};
-use super::websocket::session::Session;
-use super::websocket::upgrade::{check_origin, connection_token};
+use super::{Beginning, invalid_connect, origins, switched_off};
 use crate::client_protocol::command::ConnectRequest;
-use crate::domain::ids::ClientId;
-use crate::domain::problem::{Problem, ProblemKind};
-use crate::hub::{Transport, Wire};
+use crate::endpoints::openapi::problems::{ForeignOrigin, SwitchedOff};
+use crate::endpoints::reply::Refused;
+use crate::endpoints::request::{App, Parameters, parse};
+use crate::hub::Wire;
 
-/// Writes that may wait between the hub and the response's body; what waits
-/// beyond that is bounded as for every connection.
-const BODY_QUEUE: usize = 4;
+/// What responses of server-sent events are.
+const CONTENT_TYPE: &str = "text/event-stream";
 
-/// The connect command in the query, as Centrifugo takes it.
+/// What the client has to say, in the query, as Centrifugo takes it.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct UniQuery {
     /// A connect command in JSON, such as `{"token": "cst_…"}`.
+    cf_connect: Option<String>,
+}
+
+/// The same for clients that go on through `/emulation`.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Query {
+    /// The first commands, such as `{"id": 1, "connect": {"token": "cst_…"}}`, a line each.
     cf_connect: Option<String>,
 }
 
@@ -48,29 +47,36 @@ pub async fn uni_sse(
     headers: HeaderMap,
     Parameters(query): Parameters<UniQuery>,
 ) -> Result<Response, Refused> {
-    check_origin(&app, &headers, None)?;
-    let connect = query.cf_connect.as_deref().map(|text| {
-        parse::<ConnectRequest>(text.as_bytes()).map_err(|_| {
-            let detail = "The parameter cf_connect must be a connect command in JSON.";
-            Problem::new(ProblemKind::BadRequest, "invalid_connect", detail)
-        })
-    });
-    let connect = connect.transpose()?.unwrap_or_default();
-    let token = connection_token(&headers);
-    let client = ClientId::from_random(app.entropy.bytes::<16>());
-    let (sender, receiver) = mpsc::channel::<Bytes>(BODY_QUEUE);
-    let hub = Arc::clone(&app.hub);
-    let converse = move |link| Session::unidirectional(link, app, client, token, connect);
-    hub.adopt(Transport::Body(sender), Wire::EventStream, Bytes::new(), converse).await;
-    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
-        let bytes = receiver.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(bytes), receiver))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        // Proxies that gather answers would hold events back.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    Ok((StatusCode::OK, headers, Body::from_stream(stream)).into_response())
+    let origin = origins::check(&app, &headers)?;
+    let connect = query.cf_connect.unwrap_or_else(|| "{}".to_owned());
+    if parse::<ConnectRequest>(connect.as_bytes()).is_err() {
+        let detail = "The parameter cf_connect must be a connect command in JSON.";
+        return Err(invalid_connect(detail).into());
+    }
+    let wire = Wire::UniEventStream;
+    let beginning = Beginning::new(&headers, wire, CONTENT_TYPE, connect.into());
+    Ok(origin.let_read(beginning.stream(app).await))
+}
+
+/// The client protocol as server-sent events. The client's commands go to `POST /emulation`.
+#[utoipa::path(
+    get, path = "/connection/sse", tag = "connections", operation_id = "sse",
+    params(Query), security((), ("session" = [])),
+    responses((status = 200, body = String, content_type = "text/event-stream"), ForeignOrigin, SwitchedOff)
+)]
+pub async fn sse(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Parameters(query): Parameters<Query>,
+) -> Result<Response, Refused> {
+    if !app.limits.sse {
+        return Err(switched_off().into());
+    }
+    let origin = origins::check(&app, &headers)?;
+    let Some(first) = query.cf_connect.filter(|first| !first.trim().is_empty()) else {
+        let detail = "The parameter cf_connect must carry a connect command.";
+        return Err(invalid_connect(detail).into());
+    };
+    let beginning = Beginning::new(&headers, Wire::EventStream, CONTENT_TYPE, first.into());
+    Ok(origin.let_read(beginning.stream(app).await))
 }

@@ -16,7 +16,7 @@ use crate::domain::ids::UserId;
 use crate::domain::notification::InboxState;
 use crate::domain::time::Timestamp;
 use crate::endpoints::reply::{client_error_of, client_error_of_store};
-use crate::hub::{Owner, Wire};
+use crate::hub::Owner;
 
 /// What a connection token led to.
 pub(super) enum Admitted {
@@ -55,11 +55,11 @@ impl Session {
             Admitted::Bearer(token, account) => Beginning::of_token(*token, account),
             Admitted::Anonymous => Beginning::default(),
             Admitted::Refused(ClientError::TOKEN_EXPIRED | ClientError::EXPIRED)
-                if self.is_unidirectional() =>
+                if self.link.wire().is_unidirectional() =>
             {
                 return self.link.close(Disconnect::EXPIRED);
             }
-            Admitted::Refused(_) if self.is_unidirectional() => {
+            Admitted::Refused(_) if self.link.wire().is_unidirectional() => {
                 return self.link.close(Disconnect::SERVER_ERROR);
             }
             Admitted::Refused(error) => return self.reply(id, ReplyBody::Error(error)),
@@ -73,11 +73,6 @@ impl Session {
             tracing::debug!(?error, "a client could not be given its server-side subscriptions");
             self.link.close(Disconnect::SERVER_ERROR);
         }
-    }
-
-    /// Whether the client cannot answer, neither pings nor errors.
-    fn is_unidirectional(&self) -> bool {
-        self.link.wire() == Wire::EventStream
     }
 
     async fn admit(&self, token: &str) -> Admitted {
@@ -151,6 +146,9 @@ impl Session {
         let subs =
             joined.iter().map(|(channel, past)| (channel.to_string(), past.result())).collect();
         let limits = &self.app.limits;
+        let session = self.emulated.as_ref().map(|emulated| emulated.session().to_string());
+        let node =
+            session.as_ref().map_or_else(String::new, |_| self.app.control.node().to_owned());
         let result = ConnectResult {
             client: self.client.to_string(),
             version: env!("CARGO_PKG_VERSION"),
@@ -159,7 +157,9 @@ impl Session {
             expires: ttl.is_some(),
             ttl: ttl.unwrap_or_default(),
             ping: limits.ping_seconds,
-            pong: !self.is_unidirectional(),
+            pong: !self.link.wire().is_unidirectional(),
+            session: session.unwrap_or_default(),
+            node,
         };
         self.reply(id, ReplyBody::Connect(result));
         self.release();

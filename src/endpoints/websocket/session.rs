@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::client_protocol::codes::{ClientError, Disconnect};
-use crate::client_protocol::command::{Command, ConnectRequest, InvalidCommand, Request};
+use crate::client_protocol::command::{Command, InvalidCommand, Request};
 use crate::client_protocol::directive::Directive;
 use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
 use crate::domain::account::{TokenHash, User};
@@ -17,7 +17,7 @@ use crate::domain::channel::ChannelName;
 use crate::domain::ids::{ClientId, UserId};
 use crate::domain::publication::{ClientInfo, Json};
 use crate::endpoints::request::App;
-use crate::hub::{Conversation, Link, Message, Wire};
+use crate::hub::{Conversation, Emulated, EmulationSession, Link, Message};
 use crate::ports::StoreError;
 use crate::relay::follow_index::Presence;
 
@@ -41,6 +41,8 @@ pub(in crate::endpoints) struct Session {
     pub(super) expiring: Option<Rc<RefCell<Vec<JoinHandle<()>>>>>,
     /// Its place among the connections that hear of posts by whom the user follows.
     pub(super) following: Option<Presence>,
+    /// Its place among the emulated connections, if it is one.
+    pub(super) emulated: Option<Box<Emulated>>,
     heard: VecDeque<Heard>,
     /// Replies that go out with the next one, in one frame, a line each.
     held: RefCell<Vec<u8>>,
@@ -77,7 +79,12 @@ enum Heard {
 }
 
 impl Session {
-    pub(super) fn new(link: Link, app: App, client: ClientId, token: Option<String>) -> Self {
+    pub(in crate::endpoints) fn new(
+        link: Link,
+        app: App,
+        client: ClientId,
+        token: Option<String>,
+    ) -> Self {
         Self {
             link,
             app,
@@ -88,23 +95,18 @@ impl Session {
             entering: None,
             expiring: None,
             following: None,
+            emulated: None,
             heard: VecDeque::new(),
             held: RefCell::new(Vec::new()),
         }
     }
 
-    /// A session of a client that cannot say anything: it connects by itself.
-    pub(in crate::endpoints) fn unidirectional(
-        link: Link,
-        app: App,
-        client: ClientId,
-        token: Option<String>,
-        connect: ConnectRequest,
-    ) -> Self {
-        let mut session = Self::new(link, app, client, token);
-        let connect = Command { id: 1, request: Request::Connect(connect) };
-        session.heard.push_back(Heard::Command(Box::new(connect)));
-        session
+    /// Takes what the client said with its request. An emulated connection is found by `session` from now on.
+    pub(in crate::endpoints) fn begin(&mut self, session: EmulationSession, first: &[u8]) {
+        if self.link.wire().is_emulated() {
+            self.emulated = Some(Box::new(self.app.hub.emulate(session, &self.link)));
+        }
+        self.hear(Message::Binary(first));
     }
 
     /// The user's name; `None` for an anonymous client.
@@ -134,17 +136,8 @@ impl Session {
     }
 
     pub(super) fn reply(&self, id: u32, body: ReplyBody<'_>) {
-        let wire = self.link.wire();
-        let reply = wire.reply_json(&Reply { id, body });
-        let mut held = self.held.borrow_mut();
-        if wire == Wire::WebSocket {
-            if !held.is_empty() {
-                held.push(b'\n');
-            }
-            held.extend_from_slice(&reply);
-        } else {
-            self.link.send(wire.frame(&reply));
-        }
+        let encoding = self.link.wire().encoding();
+        encoding.gather(&mut self.held.borrow_mut(), &encoding.reply(&Reply { id, body }));
     }
 
     /// Sends the replies that are held. Whatever must stand after them, a push or
@@ -226,11 +219,15 @@ impl Conversation for Session {
             Message::Text(text) => text.as_bytes(),
             Message::Binary(bytes) => bytes,
         };
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let wire = self.link.wire();
+        if wire.is_unidirectional() && (self.identity.is_some() || self.is_busy()) {
+            // All that such a client has to say is who it is.
+            return;
+        }
         let mut count = 0;
-        for line in lines {
+        for command in wire.encoding().commands(bytes) {
             count += 1;
-            let heard = match Command::decode(line) {
+            let heard = match command {
                 _ if count > self.app.limits.commands_per_frame => Heard::Unanswerable,
                 Ok(Command { request: Request::Pong, .. }) if self.identity.is_some() => {
                     self.link.pong();

@@ -6,9 +6,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tungstenite::handshake::derive_accept_key;
+use utoipa::IntoParams;
 
 use super::session::Session;
 use crate::admission::origin;
@@ -16,22 +18,85 @@ use crate::domain::ids::ClientId;
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::endpoints::openapi::problems::{ForeignOrigin, NotAWebsocket};
 use crate::endpoints::reply::Refused;
-use crate::endpoints::request::{App, bearer};
-use crate::hub::{Transport, Wire};
+use crate::endpoints::request::{App, Parameters, bearer};
+use crate::hub::{Conversation, Message, Transport, Wire};
 
+/// The subprotocol of JSON messages.
+const JSON: &str = "centrifuge-json";
+/// The subprotocol of Protobuf messages.
+const PROTOBUF: &str = "centrifuge-protobuf";
 /// The cookie that may carry the connection token.
 const TOKEN_COOKIE: &str = "carillon_session";
 
-/// Opens a WebSocket that speaks the Centrifugal client protocol (version 2, JSON).
+/// What a client asks of its WebSocket in the query.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct WebSocketQuery {
+    /// `protobuf` for binary messages; JSON otherwise. The subprotocol `centrifuge-protobuf` asks for the same.
+    format: Option<String>,
+}
+
+/// What the client of a unidirectional WebSocket may say in the query.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct UniQuery {
+    /// A connect command in JSON, such as `{"token": "cst_…"}`; otherwise the first message has to be one.
+    cf_connect: Option<String>,
+}
+
+/// Opens a WebSocket that speaks the Centrifugal client protocol (version 2), in JSON or in Protobuf.
 ///
 /// The token may stand in the connect command instead: a session token, or a ticket of
 /// `POST /v1/connection-tickets`.
 #[utoipa::path(
     get, path = "/connection/websocket", tag = "connections", operation_id = "websocket",
-    security((), ("session" = [])),
+    params(WebSocketQuery), security((), ("session" = [])),
     responses((status = 101), NotAWebsocket, ForeignOrigin)
 )]
-pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<Response, Refused> {
+pub async fn websocket(
+    State(app): State<App>,
+    Parameters(query): Parameters<WebSocketQuery>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let subprotocol = subprotocol(request.headers());
+    let protobuf = match subprotocol {
+        Some(subprotocol) => subprotocol == PROTOBUF,
+        None => query.format.as_deref() == Some("protobuf"),
+    };
+    let wire = if protobuf { Wire::WebSocketProtobuf } else { Wire::WebSocket };
+    let mut response = accept(app, request, wire, None)?;
+    if let Some(subprotocol) = subprotocol {
+        let chosen = HeaderValue::from_static(subprotocol);
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
+    Ok(response)
+}
+
+/// Opens a WebSocket on which the hub alone speaks, after a first message that says who the client is.
+///
+/// The client's first message is a connect command in JSON, such as `{"token": "cst_…"}`; what comes then are pushes.
+#[utoipa::path(
+    get, path = "/connection/uni_websocket", tag = "connections", operation_id = "uni_websocket",
+    params(UniQuery), security((), ("session" = [])),
+    responses((status = 101), NotAWebsocket, ForeignOrigin)
+)]
+pub async fn uni_websocket(
+    State(app): State<App>,
+    Parameters(query): Parameters<UniQuery>,
+    request: Request,
+) -> Result<Response, Refused> {
+    accept(app, request, Wire::UniWebSocket, query.cf_connect)
+}
+
+/// Answers an opening handshake and hands the socket to the hub. `first` is what the client has said already.
+fn accept(
+    app: App,
+    mut request: Request,
+    wire: Wire,
+    first: Option<String>,
+) -> Result<Response, Refused> {
     let accept = check_handshake(request.headers())?;
     let authority = request.uri().authority().map(|authority| authority.as_str());
     check_origin(&app, request.headers(), authority)?;
@@ -42,7 +107,18 @@ pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<R
     };
     tokio::spawn(async move {
         match upgrade.await.map(into_transport) {
-            Ok(Ok((transport, head))) => hand_over(app, transport, head, token).await,
+            Ok(Ok((transport, head))) => {
+                let client = ClientId::from_random(app.entropy.bytes::<16>());
+                let hub = std::sync::Arc::clone(&app.hub);
+                let converse = move |link| {
+                    let mut session = Session::new(link, app, client, token);
+                    if let Some(first) = first {
+                        session.hear(Message::Text(&first));
+                    }
+                    session
+                };
+                hub.adopt(transport, wire, head, converse).await;
+            }
             Ok(Err(error)) => tracing::warn!(%error, "could not take a socket over"),
             Err(error) => tracing::debug!(%error, "an upgrade did not complete"),
         }
@@ -53,6 +129,14 @@ pub async fn websocket(State(app): State<App>, mut request: Request) -> Result<R
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// The first of the subprotocols that the client offers and this hub speaks (RFC 6455, section 1.9).
+fn subprotocol(headers: &HeaderMap) -> Option<&'static str> {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let offers = offers.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let spoken = |offer: &str| [JSON, PROTOBUF].into_iter().find(|spoken| offer.trim() == *spoken);
+    offers.into_iter().find_map(spoken)
 }
 
 /// Refuses pages of origins that may not connect. `authority` is the host of
@@ -74,13 +158,6 @@ pub(in crate::endpoints) fn check_origin(
 /// The connection token of a request's headers.
 pub(in crate::endpoints) fn connection_token(headers: &HeaderMap) -> Option<String> {
     bearer(headers).map(str::to_owned).or_else(|| cookie(headers))
-}
-
-async fn hand_over(app: App, transport: Transport, head: Bytes, token: Option<String>) {
-    let client = ClientId::from_random(app.entropy.bytes::<16>());
-    let hub = std::sync::Arc::clone(&app.hub);
-    hub.adopt(transport, Wire::WebSocket, head, move |link| Session::new(link, app, client, token))
-        .await;
 }
 
 /// Checks the opening handshake (RFC 6455, section 4.2.1) and answers its key.

@@ -120,7 +120,7 @@ impl Bench {
         let (live, is_live) = oneshot::channel();
         let name = channel.clone();
         let converse = move |link| Subscriber { link, channel: name, live: Some(live) };
-        hub.adopt(Transport::Body(body), Wire::EventStream, Bytes::new(), converse).await;
+        hub.adopt(Transport::Body(body), Wire::UniEventStream, Bytes::new(), converse).await;
         is_live.await.unwrap();
         let text = String::new();
         Self { hub, broker, channel, retention, published, inbound, lapses, heard, text }

@@ -29,6 +29,7 @@ mod server_api_reads;
 mod settings;
 mod slow_reader;
 mod sse;
+mod streams;
 mod tls;
 mod tokens;
 mod upgrade;

@@ -12,7 +12,7 @@ const CHROMIUM: &str = "CARILLON_TEST_CHROMIUM";
 const JOURNEY_PATIENCE: Duration = Duration::from_mins(3);
 
 /// The Chromium to start, or why there is none.
-fn chromium() -> Result<String, String> {
+pub(super) fn chromium() -> Result<String, String> {
     if let Ok(named) = std::env::var(CHROMIUM) {
         return Ok(named);
     }

@@ -10,4 +10,5 @@ mod restart;
 mod rpc;
 mod sdk;
 mod session;
+mod transports;
 mod trending;
