@@ -75,6 +75,8 @@ pub struct SubscribeRequest {
     pub positioned: bool,
     /// Whether the client may want to recover later.
     pub recoverable: bool,
+    /// Whether the client wants to be told who joins and leaves.
+    pub join_leave: bool,
 }
 
 /// A request that names nothing but a channel.

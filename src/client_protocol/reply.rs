@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::codes::{ClientError, Unsubscribed};
 use crate::domain::channel::ChannelName;
 use crate::domain::notification::InboxState;
-use crate::domain::publication::{ClientInfo, Epoch, Json, Publication, PublicationBody};
+use crate::domain::publication::{
+    ClientInfo, Epoch, Json, Passage, PassageKind, Publication, PublicationBody,
+};
 
 /// The answer to one command.
 #[derive(Debug, Serialize)]
@@ -201,6 +203,14 @@ enum PushBody<'a> {
     Pub(WirePublication<'a>),
     Subscribe(SubscribePush<'a>),
     Unsubscribe(Unsubscribed),
+    Join(Moved<'a>),
+    Leave(Moved<'a>),
+}
+
+/// `Join` and `Leave`: who came or went.
+#[derive(Serialize)]
+struct Moved<'a> {
+    info: &'a ClientInfo,
 }
 
 /// `Subscribe`: the server subscribed the client.
@@ -255,6 +265,16 @@ pub fn encode_subscribe(
     subscribe: SubscribePush<'_>,
 ) -> serde_json::Result<Vec<u8>> {
     encode_push(channel, PushBody::Subscribe(subscribe))
+}
+
+/// The JSON of a push that says who came or went.
+pub fn encode_passage(passage: &Passage) -> serde_json::Result<Vec<u8>> {
+    let moved = Moved { info: &passage.info };
+    let body = match passage.kind {
+        PassageKind::Join => PushBody::Join(moved),
+        PassageKind::Leave => PushBody::Leave(moved),
+    };
+    encode_push(&passage.channel, body)
 }
 
 fn encode_push(channel: &ChannelName, body: PushBody<'_>) -> serde_json::Result<Vec<u8>> {

@@ -9,7 +9,7 @@ use super::codec;
 use crate::client_protocol::codes::{Disconnect, Unsubscribed};
 use crate::client_protocol::reply::{self, Reply, SubscribePush};
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::{Delivery, Publication};
+use crate::domain::publication::{Delivery, Passage, Publication};
 
 /// How the messages of a connection are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,12 @@ impl Wire {
     pub fn unsubscribe(self, channel: &ChannelName, why: Unsubscribed) -> Bytes {
         let json = reply::encode_unsubscribe(channel, why);
         self.frame(&json.expect("an unsubscribe push holds nothing that JSON cannot say"))
+    }
+
+    /// Frames that somebody came or went.
+    pub fn passage(self, passage: &Passage) -> Bytes {
+        let json = reply::encode_passage(passage);
+        self.frame(&json.expect("a join or leave push holds nothing that JSON cannot say"))
     }
 
     /// Frames the beginning of a subscription that the client did not ask for.

@@ -83,7 +83,7 @@ impl Session {
         if self.link.is_subscribed(&channel) {
             return Err(ClientError::ALREADY_SUBSCRIBED);
         }
-        let Ticket { options, data, expires_at } = match request.token.as_str() {
+        let Ticket { mut options, data, expires_at } = match request.token.as_str() {
             "" => {
                 Ticket { options: self.permit(&channel, Action::Subscribe)?, ..Ticket::default() }
             }
@@ -92,6 +92,9 @@ impl Session {
         let server_side = self.identity.as_ref().map_or(0, |identity| identity.server_side.len());
         if self.link.subscriptions() >= self.app.limits.channel_limit + server_side {
             return Err(ClientError::LIMIT_EXCEEDED);
+        }
+        if request.join_leave && self.may_hear_passages(&channel) {
+            options.force_push_join_leave = true;
         }
         self.link.begin_subscription(&channel);
         let past = match self.enter(&channel, &options, &request).await {
@@ -133,6 +136,12 @@ impl Session {
         })
     }
 
+    /// Whether a subscriber may be told who joins and leaves, where that is told at all.
+    fn may_hear_passages(&self, channel: &ChannelName) -> bool {
+        let (action, user) = (Action::HearPassages, self.user_name());
+        self.app.permissions.check(user, channel, action, true).is_ok()
+    }
+
     /// Reads what the subscriber missed, and enters the presence where the channel has one.
     pub(super) async fn enter(
         &mut self,
@@ -141,20 +150,7 @@ impl Session {
         request: &SubscribeRequest,
     ) -> Result<Past, ClientError> {
         let past = self.read_past(channel, options, request).await?;
-        if options.presence {
-            self.left_expired().await;
-            // Noted first, so that a session that ends meanwhile is removed again.
-            if !self.present.contains(channel) {
-                self.present.push(channel.clone());
-            }
-            let info = self.info_in(channel);
-            let (app, channel) = (Arc::clone(&self.app), channel.clone());
-            let client = self.client;
-            let add = async move { app.presence.add(&channel, client, &info).await };
-            let added = self.entering.insert(self.app.io.spawn(add)).await;
-            self.entering = None;
-            added.map_err(|_| ClientError::INTERNAL)?.map_err(client_error_of_store)?;
-        }
+        self.appear(channel, options).await?;
         Ok(past)
     }
 
@@ -213,6 +209,14 @@ impl Session {
     /// Makes a subscription live once it was answered: sends what the first page
     /// left over, as fast as the socket takes it, and what was published meanwhile.
     pub(super) async fn go_live(&mut self, channel: &ChannelName, past: Past) {
+        if past.options.force_push_join_leave {
+            self.link.watch(channel);
+        }
+        self.catch_up(channel, past).await;
+        self.tell_of_coming(channel).await;
+    }
+
+    async fn catch_up(&mut self, channel: &ChannelName, past: Past) {
         let Past { options, mut position, mut rest, .. } = past;
         loop {
             match rest {
@@ -288,17 +292,9 @@ impl Session {
 
     pub(super) async fn leave(&mut self, channel: &ChannelName) {
         self.link.unsubscribe(channel);
+        self.disappear(channel).await;
         if let Some(identity) = &mut self.identity {
             identity.channel_infos.remove(channel);
-        }
-        let Some(place) = self.present.iter().position(|present| present == channel) else {
-            return;
-        };
-        let channel = self.present.swap_remove(place);
-        let (app, client) = (Arc::clone(&self.app), self.client);
-        let removed = self.beside(async move { app.presence.remove(&channel, client).await }).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(%error, "could not remove a client from the presence");
         }
     }
 }

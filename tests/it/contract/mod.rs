@@ -14,6 +14,7 @@ mod follows;
 mod frames;
 mod health;
 mod interactions;
+mod join_leave;
 mod limits;
 mod lists;
 mod metrics;
