@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon::domain::channel::ChannelName;
-use carillon::domain::publication::StreamPosition;
+use carillon::domain::publication::{Passage, StreamPosition};
 use carillon::hub::codec::{Data, OpCode, encode_frame};
 use carillon::hub::{Conversation, Hub, HubOptions, Link, Message, Owner, Transport, Wire};
 use carillon::ports::StoreError;
@@ -53,6 +53,10 @@ struct NoBroker;
 impl Broker for NoBroker {
     async fn publish(&self, _: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn announce(&self, _: &Passage) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn subscribe(&self, _: &ChannelName) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use carillon::domain::channel::ChannelName;
 use carillon::domain::publication::{
-    Delivery, Epoch, Json, Publication, PublicationBody, StreamPosition,
+    Delivery, Epoch, Json, Passage, Publication, PublicationBody, StreamPosition,
 };
 use carillon::hub::{
     Conversation, Hub, HubOptions, Joined, Link, Message, Owner, ShardStats, Transport, Wire,
@@ -50,6 +50,10 @@ struct NoBroker;
 impl Broker for NoBroker {
     async fn publish(&self, _: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn announce(&self, _: &Passage) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn subscribe(&self, _: &ChannelName) -> Result<(), StoreError> {

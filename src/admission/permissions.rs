@@ -16,6 +16,8 @@ pub enum Action {
     ReadHistory,
     /// Ask who is there.
     ReadPresence,
+    /// Be told who joins and leaves.
+    HearPassages,
 }
 
 /// Why a client may not.
@@ -51,6 +53,7 @@ impl Permissions {
         let offered = match action {
             Action::ReadHistory => options.keeps_history(),
             Action::ReadPresence => options.presence,
+            Action::HearPassages => options.join_leave,
             Action::Subscribe | Action::Publish => true,
         };
         if !offered {
@@ -71,7 +74,7 @@ impl Permissions {
                     (options.allow_history_for_client, options.allow_history_for_anonymous);
                 (subscribed && options.allow_history_for_subscriber) || may(user, client, anonymous)
             }
-            Action::ReadPresence => {
+            Action::ReadPresence | Action::HearPassages => {
                 let (client, anonymous) =
                     (options.allow_presence_for_client, options.allow_presence_for_anonymous);
                 (subscribed && options.allow_presence_for_subscriber)

@@ -212,6 +212,27 @@ pub enum PushBody<'a> {
     Subscribe(SubscribePush<'a>),
     Unsubscribe(Unsubscribed),
     Disconnect(Disconnect),
+    Join(Moved<'a>),
+    Leave(Moved<'a>),
+    Refresh(RefreshPush),
+}
+
+/// `Refresh`: the connection expires at another time.
+#[derive(Debug, Serialize)]
+pub struct RefreshPush {
+    /// Whether it expires at all.
+    #[serde(skip_serializing_if = "is_default")]
+    pub expires: bool,
+    /// In how many seconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ttl: u32,
+}
+
+/// `Join` and `Leave`: who came or went.
+#[derive(Debug, Serialize)]
+pub struct Moved<'a> {
+    /// Who.
+    pub info: &'a ClientInfo,
 }
 
 /// `Subscribe`: the server subscribed the client.

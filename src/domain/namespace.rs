@@ -32,6 +32,10 @@ pub enum RecoveryMode {
 pub struct ChannelOptions {
     /// Whether the channel knows who is subscribed.
     pub presence: bool,
+    /// Whether it is told in the channel who joins and leaves, to those who ask for it.
+    pub join_leave: bool,
+    /// Whether all subscribers are told who joins and leaves, although they did not ask for it.
+    pub force_push_join_leave: bool,
     /// How many publications the history keeps; 0 keeps none.
     pub history_size: usize,
     /// How long the history keeps a publication; zero keeps none.

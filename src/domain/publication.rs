@@ -184,6 +184,26 @@ pub struct Delivery {
     pub publication: Publication,
 }
 
+/// Whether a client came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassageKind {
+    /// It joined a channel.
+    Join,
+    /// It left one.
+    Leave,
+}
+
+/// A client joined a channel or left it. Nobody keeps it: who is not there when it is told does not hear of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Whether it came or went.
+    pub kind: PassageKind,
+    /// Who.
+    pub info: ClientInfo,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,9 +8,9 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use super::codec;
 use crate::client_protocol::codes::{Disconnect, Unsubscribed};
 use crate::client_protocol::encoding::Encoding;
-use crate::client_protocol::reply::{Push, PushBody, Reply, SubscribePush};
+use crate::client_protocol::reply::{Moved, Push, PushBody, RefreshPush, Reply, SubscribePush};
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::{Delivery, Publication};
+use crate::domain::publication::{Delivery, Passage, PassageKind, Publication};
 
 /// How the messages of a connection are encoded and framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +105,26 @@ impl Wire {
         self.push(channel, PushBody::Unsubscribe(why))
     }
 
+    /// Frames that somebody came or went.
+    pub fn passage(self, passage: &Passage) -> Bytes {
+        let moved = Moved { info: &passage.info };
+        let body = match passage.kind {
+            PassageKind::Join => PushBody::Join(moved),
+            PassageKind::Leave => PushBody::Leave(moved),
+        };
+        self.push(&passage.channel, body)
+    }
+
     /// Frames the beginning of a subscription that the client did not ask for.
     pub fn subscribe(self, channel: &ChannelName, subscribe: SubscribePush<'_>) -> Bytes {
         self.push(channel, PushBody::Subscribe(subscribe))
+    }
+
+    /// Frames in how many seconds the connection expires, if it does.
+    pub fn refresh(self, ttl: Option<u32>) -> Bytes {
+        let body =
+            PushBody::Refresh(RefreshPush { expires: ttl.is_some(), ttl: ttl.unwrap_or_default() });
+        self.frame(&self.encoding().push(&Push { channel: "", body }))
     }
 
     /// The server's ping of the client protocol.

@@ -181,6 +181,11 @@ impl Link {
         state.channels.finish(channel, self.key, connection, told)
     }
 
+    /// From now on the client is told who joins and leaves the channel, if it is subscribed.
+    pub fn watch(&self, channel: &ChannelName) {
+        self.shard.watch(self.key, channel);
+    }
+
     /// Ends a subscription; false if there is none.
     pub fn unsubscribe(&self, channel: &ChannelName) -> bool {
         self.shard.leave(self.key, channel)

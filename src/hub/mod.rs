@@ -13,6 +13,7 @@ mod linger;
 mod link;
 mod orders;
 mod outlet;
+mod passages;
 mod pending;
 mod reader;
 mod registry;
@@ -37,7 +38,7 @@ use tokio::task::LocalSet;
 use crate::client_protocol::codes::Disconnect;
 use crate::client_protocol::directive::Directive;
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::Delivery;
+use crate::domain::publication::{Delivery, Passage};
 use crate::ports::broker::Broker;
 
 pub use connection::Owner;
@@ -164,6 +165,17 @@ impl Hub {
             }
         }
         true
+    }
+
+    /// Tells the subscribers on this node that want to know it that somebody came or went.
+    pub async fn tell(&self, passage: Passage) {
+        let Some(wanted) = self.registry.shards_of(&passage.channel) else { return };
+        let passage = Arc::new(passage);
+        for (number, shard) in self.shards.iter().enumerate() {
+            if wanted >> number & 1 == 1 {
+                let _ = shard.send(shard::Message::Tell(Arc::clone(&passage))).await;
+            }
+        }
     }
 
     /// Tells every subscriber of a channel on this node that it missed

@@ -24,6 +24,7 @@ use super::wheel::Wheel;
 use crate::client_protocol::codes::Disconnect;
 use crate::client_protocol::directive::Directive;
 use crate::domain::channel::ChannelName;
+use crate::domain::publication::Passage;
 
 /// Registers a connection with a shard and starts its conversation there.
 pub type Adoption = Box<dyn FnOnce(&Rc<Shard>) + Send>;
@@ -34,6 +35,8 @@ pub enum Message {
     Adopt(Adoption),
     /// Deliver to the subscribers of a channel.
     Deliver(Arc<Broadcast>),
+    /// Tell those who want to know it that somebody came or went.
+    Tell(Arc<Passage>),
     /// Tell the subscribers of a channel that they missed something.
     Invalidate(ChannelName),
     /// Close the connections of one session, or with `session: 0` all of a user's.
@@ -243,6 +246,7 @@ impl Shard {
         match message {
             Message::Adopt(adopt) => adopt(self),
             Message::Deliver(broadcast) => self.deliver(&broadcast),
+            Message::Tell(passage) => self.tell(&passage),
             Message::Invalidate(channel) => self.invalidate(&channel),
             Message::Close(owner, why) => self.close_owned(owner, why),
             Message::Order(user, directive) => self.order(user, &directive),

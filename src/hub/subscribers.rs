@@ -21,6 +21,8 @@ struct Channel {
     joining: Vec<Joining>,
     /// Subscribers that were told of more than has been delivered here: they wait until that comes by.
     ahead: Vec<Ahead>,
+    /// The slots of those who want to know who comes and goes.
+    watchers: Vec<u32>,
 }
 
 struct Ahead {
@@ -65,6 +67,7 @@ impl Channels {
                 live: Vec::new(),
                 joining: Vec::new(),
                 ahead: Vec::new(),
+                watchers: Vec::new(),
             };
             self.table.insert(channel) as u32
         });
@@ -126,6 +129,22 @@ impl Channels {
             }
         }
         Joined::Live(joining.buffer)
+    }
+
+    /// From now on a subscriber wants to know who comes and goes.
+    pub fn watch(&mut self, name: &ChannelName, key: Key, connection: &Connection) {
+        let Some(&index) = self.by_name.get(name) else { return };
+        let watchers = &mut self.table[index as usize].watchers;
+        let is_member = connection.memberships.iter().any(|m| m.channel == index);
+        if is_member && !watchers.contains(&key.slot) {
+            watchers.push(key.slot);
+        }
+    }
+
+    /// The slots of those who want to know who comes and goes.
+    pub fn watchers(&self, name: &ChannelName) -> &[u32] {
+        let index = self.by_name.get(name);
+        index.map_or(&[], |index| &self.table[*index as usize].watchers)
     }
 
     /// Ends one subscription; false if there is none. `connections` are those of the shard.
@@ -222,6 +241,9 @@ impl Channels {
     ) -> ChannelName {
         self.subscriptions -= 1;
         let channel = &mut self.table[membership.channel as usize];
+        if let Some(place) = channel.watchers.iter().position(|watcher| *watcher == slot) {
+            channel.watchers.swap_remove(place);
+        }
         if membership.place == JOINING {
             channel.joining.retain(|joining| joining.slot != slot);
             channel.ahead.retain(|ahead| ahead.slot != slot);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::ChannelOptions;
-use crate::domain::publication::{Publication, PublicationBody, StreamPosition};
+use crate::domain::publication::{Delivery, Passage, Publication, PublicationBody, StreamPosition};
 
 use super::StoreError;
 
@@ -84,6 +84,15 @@ pub struct Lapse {
     pub channels: Vec<ChannelName>,
 }
 
+/// What the broker brings to a node on one of its channels.
+#[derive(Clone, Debug)]
+pub enum Arriving {
+    /// Something was published.
+    Publication(Delivery),
+    /// Somebody came or went.
+    Passage(Passage),
+}
+
 /// Publishes, remembers and delivers. Deliveries of the channels that this node
 /// subscribed to arrive at the sink that the adapter was built with.
 ///
@@ -96,6 +105,10 @@ pub trait Broker: Send + Sync {
     /// and later entries may or may not have taken place. Publishing the batch
     /// again is safe for entries with an event. Returns each entry's place.
     async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError>;
+
+    /// Tells the nodes that are subscribed to the channel that somebody came or went, in order with publications.
+    /// It is kept nowhere and gets no offset; one that is lost is lost.
+    async fn announce(&self, passage: &Passage) -> Result<(), StoreError>;
 
     /// Starts deliveries; when it returns, nothing published later is missed.
     async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError>;

@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use super::analytics_batch::Projection;
 use super::catch_up::{CatchUp, ContentSweep};
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{absent, at, cursor, event_id, incarnation, logged, post, posted};
+use crate::adapters::contract::{
+    absent, at, cursor, event_id, incarnation, logged, post, posted, published,
+};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::adapters::sqlite::{Database, Schema, SqliteContent};
@@ -18,10 +20,9 @@ use crate::domain::channel::ChannelName;
 use crate::domain::event::LoggedEvent;
 use crate::domain::ids::{EventId, Incarnation};
 use crate::domain::namespace::Namespaces;
-use crate::domain::publication::Delivery;
 use crate::ports::StoreError;
 use crate::ports::analytics::Analytics;
-use crate::ports::broker::Broker;
+use crate::ports::broker::{Arriving, Broker};
 use crate::ports::content::Content;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
 use crate::ports::runs::Runs;
@@ -148,7 +149,7 @@ async fn a_store_that_is_away_has_nothing_set_aside_and_goes_on_where_it_was() {
     assert_eq!(state.aside.len(), 1);
 }
 
-async fn broker(log: &Arc<ModelLog>) -> (Arc<dyn Broker>, mpsc::Receiver<Delivery>) {
+async fn broker(log: &Arc<ModelLog>) -> (Arc<dyn Broker>, mpsc::Receiver<Arriving>) {
     let (sink, deliveries) = mpsc::channel(64);
     let clock = Arc::new(ManualClock::at(at(1_000)));
     let broker = MemoryBroker::new(log.clone(), absent::present(), clock, sink).await.unwrap();
@@ -199,7 +200,7 @@ async fn what_another_incarnation_left_is_finished_exactly_once() {
         assert_eq!(open_cursors(&log).await, [cursor(2, 0)], "it was closed");
     }
     let mut delivered = Vec::new();
-    while let Ok(delivery) = deliveries.try_recv() {
+    while let Ok(delivery) = deliveries.try_recv().map(published) {
         delivered.extend(delivery.publication.event);
     }
     assert_eq!(delivered, ids(3..=5));
@@ -227,7 +228,7 @@ async fn what_could_not_be_finished_stays_open() {
     finish_others(&log, &catch_up).await.unwrap();
     assert_eq!(open_cursors(&log).await, []);
     for n in 1..=4 {
-        assert_eq!(deliveries.try_recv().unwrap().publication.event, Some(event_id(n)));
+        assert_eq!(published(deliveries.try_recv().unwrap()).publication.event, Some(event_id(n)));
     }
     assert!(deliveries.try_recv().is_err());
     assert_eq!(analytics.state.lock().unwrap().projected, ids(1..=4));

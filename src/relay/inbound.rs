@@ -13,15 +13,15 @@ use crate::domain::channel::ChannelName;
 use crate::domain::namespace::Namespaces;
 use crate::domain::publication::{Delivery, Epoch, StreamPosition};
 use crate::hub::{Arrival, Hub};
-use crate::ports::broker::{Broker, HistoryQuery, Lapse, Retention};
+use crate::ports::broker::{Arriving, Broker, HistoryQuery, Lapse, Retention};
 
 /// Channels whose tops are asked for at once. Deliveries wait meanwhile.
 const COMPARED_AT_ONCE: usize = 128;
 
 /// What the broker brings to a node.
 pub struct Incoming {
-    /// What was published on channels that somebody here subscribed to.
-    pub deliveries: mpsc::Receiver<Delivery>,
+    /// What came on channels that somebody here subscribed to.
+    pub deliveries: mpsc::Receiver<Arriving>,
     /// Where deliveries were interrupted.
     pub lapses: mpsc::Receiver<Lapse>,
 }
@@ -73,10 +73,11 @@ impl Inbound {
         let mut due = VecDeque::new();
         loop {
             tokio::select! {
-                delivery = deliveries.recv() => {
-                    let Some(delivery) = delivery else { return };
-                    self.take(delivery).await;
-                }
+                arriving = deliveries.recv() => match arriving {
+                    Some(Arriving::Publication(delivery)) => self.take(delivery).await,
+                    Some(Arriving::Passage(passage)) => self.hub.tell(passage).await,
+                    None => return,
+                },
                 Some(lapse) = lapses.recv() => due.extend(lapse.channels),
                 _ = rounds.tick(), if due.is_empty() => due.extend(self.hub.registry().names()),
                 // In turns with deliveries, a few at a time.

@@ -35,6 +35,8 @@ pub struct NamespaceSettings {
 #[expect(missing_docs, reason = "the domain's type documents the same fields")]
 pub struct ChannelSettings {
     pub presence: bool,
+    pub join_leave: bool,
+    pub force_push_join_leave: bool,
     pub history_size: usize,
     #[serde(deserialize_with = "duration")]
     pub history_ttl: Duration,
@@ -93,6 +95,8 @@ impl ChannelSettings {
     pub fn to_options(&self) -> ChannelOptions {
         ChannelOptions {
             presence: self.presence,
+            join_leave: self.join_leave,
+            force_push_join_leave: self.force_push_join_leave,
             history_size: self.history_size,
             history_ttl: self.history_ttl,
             force_recovery: self.force_recovery,

@@ -9,10 +9,13 @@ use tokio::sync::mpsc;
 
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
-use crate::domain::publication::{Delivery, Json, PublicationBody, StreamPosition};
-use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
+use crate::domain::publication::{
+    Delivery, Json, Passage, PassageKind, PublicationBody, StreamPosition,
+};
+use crate::ports::broker::{Arriving, Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 
-use super::{event_id, race};
+use super::presence::info;
+use super::{event_id, published, race};
 
 /// Makes a test of each promise.
 macro_rules! broker_contract {
@@ -34,6 +37,7 @@ macro_rules! broker_contract {
                 a_channel_without_retention_gets_no_offsets_and_no_memory,
                 a_channel_never_published_to_begins_its_first_epoch,
                 what_is_cleared_is_forgotten_and_offsets_go_on,
+                who_comes_and_goes_is_told_in_order_and_kept_nowhere,
             ]
         );
     };
@@ -45,7 +49,7 @@ pub struct BrokerSubject {
     /// The adapter.
     pub broker: Arc<dyn Broker>,
     /// Where it delivers to.
-    pub deliveries: mpsc::Receiver<Delivery>,
+    pub deliveries: mpsc::Receiver<Arriving>,
     /// Lets time pass for the broker.
     pub pass: Box<dyn Fn(Duration) + Send + Sync>,
     /// What has to outlive it.
@@ -88,7 +92,11 @@ fn events(page: &HistoryPage) -> Vec<Option<EventId>> {
     page.publications.iter().map(|publication| publication.event).collect()
 }
 
-async fn next(deliveries: &mut mpsc::Receiver<Delivery>) -> Delivery {
+async fn next(deliveries: &mut mpsc::Receiver<Arriving>) -> Delivery {
+    published(arriving(deliveries).await)
+}
+
+async fn arriving(deliveries: &mut mpsc::Receiver<Arriving>) -> Arriving {
     let wait = tokio::time::timeout(Duration::from_secs(10), deliveries.recv());
     wait.await.expect("a delivery is due").expect("the broker lives")
 }
@@ -366,4 +374,22 @@ pub async fn what_is_cleared_is_forgotten_and_offsets_go_on(
     let after = publish(&*subject.broker, &feed, 3).await;
     assert_eq!(after, StreamPosition { offset: 3, ..page.top });
     assert_eq!(offsets(&history(&*subject.broker, &feed, &ALL).await), [3]);
+}
+
+pub async fn who_comes_and_goes_is_told_in_order_and_kept_nowhere(
+    factory: impl AsyncFnOnce() -> BrokerSubject,
+) {
+    let BrokerSubject { broker, mut deliveries, keep: _keep, .. } = factory().await;
+    let feed = ChannelName::feed();
+    let passage = |kind| Passage { channel: feed.clone(), kind, info: info(7, "a client") };
+    broker.announce(&passage(PassageKind::Join)).await.unwrap();
+    broker.subscribe(&feed).await.unwrap();
+    for (n, kind) in [(1, PassageKind::Join), (2, PassageKind::Leave)] {
+        broker.announce(&passage(kind)).await.unwrap();
+        assert_eq!(publish(&*broker, &feed, n).await.offset, u64::from(n));
+        let told = arriving(&mut deliveries).await;
+        assert!(matches!(&told, Arriving::Passage(told) if *told == passage(kind)), "{told:?}");
+        assert_eq!(next(&mut deliveries).await.publication.offset, u64::from(n));
+    }
+    assert_eq!(offsets(&history(&*broker, &feed, &ALL).await), [1, 2]);
 }

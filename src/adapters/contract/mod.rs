@@ -40,11 +40,20 @@ use crate::domain::channel::ChannelName;
 use crate::domain::event::{Actor, BarePublication, Event, Fact, LoggedEvent};
 use crate::domain::ids::{EventId, Incarnation, PostId, UserId};
 use crate::domain::post::{Author, Post, PostCounts, PostStatus};
-use crate::domain::publication::{ClientInfo, Json};
+use crate::domain::publication::{ClientInfo, Delivery, Json};
 use crate::domain::time::Timestamp;
+use crate::ports::broker::Arriving;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
 use crate::ports::idempotency::IdempotencyKeys;
 use crate::ports::runs::Runs;
+
+/// The publication that arrived.
+pub fn published(arriving: Arriving) -> Delivery {
+    match arriving {
+        Arriving::Publication(delivery) => delivery,
+        Arriving::Passage(passage) => panic!("nobody comes or goes here, but {passage:?}"),
+    }
+}
 
 /// How many callers race.
 const RACERS: u8 = 16;

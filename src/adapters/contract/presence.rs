@@ -33,7 +33,7 @@ fn client(n: u8) -> ClientId {
     ClientId::from_random([n; 16])
 }
 
-fn info(n: u8, user: &str) -> ClientInfo {
+pub(super) fn info(n: u8, user: &str) -> ClientInfo {
     ClientInfo {
         user: user.into(),
         client: client(n).to_string(),

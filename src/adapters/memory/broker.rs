@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
-use crate::domain::publication::{Delivery, Epoch, Publication, StreamPosition};
+use crate::domain::publication::{Delivery, Epoch, Passage, Publication, StreamPosition};
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
-use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
+use crate::ports::broker::{Arriving, Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::clock::Clock;
 use crate::ports::event_log::RelayLedger;
 use crate::ports::present::PresentReader;
@@ -26,7 +26,7 @@ use crate::ports::present::PresentReader;
 pub struct MemoryBroker {
     streams: DashMap<ChannelName, Stream, FxBuildHasher>,
     subscribed: DashSet<ChannelName, FxBuildHasher>,
-    sink: mpsc::Sender<Delivery>,
+    sink: mpsc::Sender<Arriving>,
     ledger: Arc<dyn RelayLedger>,
     present: PresentReader,
     clock: Arc<dyn Clock>,
@@ -80,7 +80,7 @@ impl MemoryBroker {
         ledger: Arc<dyn RelayLedger>,
         present: PresentReader,
         clock: Arc<dyn Clock>,
-        sink: mpsc::Sender<Delivery>,
+        sink: mpsc::Sender<Arriving>,
     ) -> Result<Self, StoreError> {
         let last_epoch = ledger.last_epoch().await?;
         let recorded = last_epoch.as_ref().map_or(0, |epoch| epoch.number() + 1);
@@ -204,7 +204,8 @@ impl MemoryBroker {
             Publication { offset: 0, event: outgoing.event, body: Arc::clone(&outgoing.body) };
         let Some(retention) = outgoing.retention else {
             if self.subscribed.contains(channel) {
-                place.send(Delivery { channel: channel.clone(), epoch: None, publication });
+                let delivery = Delivery { channel: channel.clone(), epoch: None, publication };
+                place.send(Arriving::Publication(delivery));
             }
             return Ok(None);
         };
@@ -222,7 +223,8 @@ impl MemoryBroker {
         let epoch = stream.epoch.clone();
         let position = StreamPosition { epoch: epoch.clone(), offset: publication.offset };
         if self.subscribed.contains(channel) {
-            place.send(Delivery { channel: channel.clone(), epoch: Some(epoch), publication });
+            let delivery = Delivery { channel: channel.clone(), epoch: Some(epoch), publication };
+            place.send(Arriving::Publication(delivery));
         }
         Ok(Some(position))
     }
@@ -237,6 +239,13 @@ impl Broker for MemoryBroker {
         }
         self.stay_within_budget(self.clock.now());
         Ok(positions)
+    }
+
+    async fn announce(&self, passage: &Passage) -> Result<(), StoreError> {
+        if !self.subscribed.contains(&passage.channel) {
+            return Ok(());
+        }
+        self.sink.send(Arriving::Passage(passage.clone())).await.map_err(|_| stopped())
     }
 
     async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {

@@ -14,11 +14,13 @@ use crate::adapters::contract::broker::BrokerSubject;
 use crate::adapters::contract::model::{ModelLog, bare};
 use crate::adapters::contract::rate_limits::{LimitsSubject, quota, writes_of};
 use crate::adapters::contract::session_cache;
-use crate::adapters::contract::{Subject, absent, at, cursor, event_id, incarnation, logged};
+use crate::adapters::contract::{
+    Subject, absent, at, cursor, event_id, incarnation, logged, published,
+};
 use crate::domain::channel::ChannelName;
 use crate::domain::event::Event;
-use crate::domain::publication::{Delivery, Epoch, StreamPosition};
-use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
+use crate::domain::publication::{Epoch, StreamPosition};
+use crate::ports::broker::{Arriving, Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::clock::Clock;
 use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
 use crate::ports::presence::Presence;
@@ -143,7 +145,7 @@ mod rate_limits {
 async fn run(
     log: &Arc<ModelLog>,
     millis: i64,
-) -> (MemoryBroker, Arc<ManualClock>, mpsc::Receiver<Delivery>) {
+) -> (MemoryBroker, Arc<ManualClock>, mpsc::Receiver<Arriving>) {
     let clock = Arc::new(ManualClock::at(at(millis)));
     let (sink, deliveries) = mpsc::channel(64);
     let ledger: Arc<dyn RelayLedger> = log.clone();
@@ -215,7 +217,7 @@ async fn a_new_run_begins_a_later_epoch_with_the_latest_of_earlier_ones() {
     assert_eq!(publish(&broker, &new).await.offset, 4);
     let page = feed(&broker).await;
     assert_eq!((page.seeded_through, page.oldest), (3, 2));
-    let delivered = deliveries.try_recv().unwrap().publication;
+    let delivered = published(deliveries.try_recv().unwrap()).publication;
     assert_eq!((delivered.offset, delivered.event), (4, Some(new.id)));
     assert!(deliveries.try_recv().is_err(), "the past is not delivered");
 }

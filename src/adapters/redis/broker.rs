@@ -27,9 +27,11 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::{Delivery, Epoch, StreamPosition};
+use crate::domain::publication::{Epoch, Passage, StreamPosition};
 use crate::ports::StoreError;
-use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Lapse, Outgoing, Retention};
+use crate::ports::broker::{
+    Arriving, Broker, HistoryPage, HistoryQuery, Lapse, Outgoing, Retention,
+};
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
 use crate::ports::event_log::RelayLedger;
@@ -105,7 +107,7 @@ impl RedisBroker {
     pub async fn connect(
         options: &RedisOptions,
         surroundings: Surroundings,
-        sink: mpsc::Sender<Delivery>,
+        sink: mpsc::Sender<Arriving>,
         lapses: mpsc::Sender<Lapse>,
     ) -> Result<Self, StoreError> {
         let Surroundings { ledger, present, clock, entropy } = surroundings;
@@ -274,6 +276,11 @@ impl Broker for RedisBroker {
             self.link.ask_all(&asks).await?;
         }
         Ok(positions)
+    }
+
+    async fn announce(&self, passage: &Passage) -> Result<(), StoreError> {
+        let audience = self.keys.audience(&passage.channel);
+        self.link.ask(Ask::Send(audience, wire::passage_message(passage)?)).await.map(drop)
     }
 
     async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {

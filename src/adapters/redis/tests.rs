@@ -24,8 +24,7 @@ use crate::adapters::contract::skip::skip;
 use crate::adapters::contract::{absent, at};
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::adapters::system::SystemEntropy;
-use crate::domain::publication::Delivery;
-use crate::ports::broker::Lapse;
+use crate::ports::broker::{Arriving, Lapse};
 use crate::ports::entropy::Entropy;
 
 /// Where a Redis for tests is; each test has keys of its own there.
@@ -112,7 +111,7 @@ use tests;
 /// A broker of one node.
 struct Node {
     broker: RedisBroker,
-    deliveries: mpsc::Receiver<Delivery>,
+    deliveries: mpsc::Receiver<Arriving>,
     lapses: mpsc::Receiver<Lapse>,
     clock: Arc<ManualClock>,
 }

@@ -72,6 +72,10 @@ pub struct Grant {
 pub struct Overrides {
     /// Whether the subscriber is seen in the presence.
     pub presence: Option<bool>,
+    /// Whether others are told that the subscriber joins and leaves.
+    pub join_leave: Option<bool>,
+    /// Whether the subscriber is told who joins and leaves although the client did not ask for it.
+    pub force_push_join_leave: Option<bool>,
     /// Whether the subscription recovers although the client did not ask for it.
     pub force_recovery: Option<bool>,
     /// Whether the subscription is positioned although the client did not ask for it.
@@ -207,6 +211,8 @@ struct GrantClaims {
 #[derive(Default, Deserialize)]
 struct OverrideClaims {
     presence: Option<Switch>,
+    join_leave: Option<Switch>,
+    force_push_join_leave: Option<Switch>,
     force_recovery: Option<Switch>,
     force_positioning: Option<Switch>,
 }
@@ -227,6 +233,8 @@ impl GrantClaims {
             data: payload(self.data, self.b64data)?,
             overrides: Overrides {
                 presence: value(set.presence),
+                join_leave: value(set.join_leave),
+                force_push_join_leave: value(set.force_push_join_leave),
                 force_recovery: value(set.force_recovery),
                 force_positioning: value(set.force_positioning),
             },

@@ -33,7 +33,7 @@ pub fn decode_command(message: &[u8]) -> Result<Command, InvalidCommand> {
         None => return Err(malformed),
     };
     match request {
-        Request::Pong | Request::NotOffered => Ok(Command { id, request }),
+        Request::Pong | Request::Send => Ok(Command { id, request }),
         _ if id > 0 => Ok(Command { id, request }),
         _ => Err(malformed),
     }
@@ -50,7 +50,7 @@ fn request(field: u64, value: Value<'_>) -> Result<Request, Malformed> {
         9 => Request::PresenceStats(channel(bytes)?),
         10 => Request::History(history(bytes)?),
         11 => Request::Ping,
-        12 => Request::NotOffered,
+        12 => Request::Send,
         13 => Request::Rpc(rpc(bytes)?),
         14 => Request::Refresh(refresh(bytes)?),
         _ => Request::SubRefresh(sub_refresh(bytes)?),
@@ -97,6 +97,7 @@ fn subscribe(bytes: &[u8]) -> Result<SubscribeRequest, Malformed> {
             7 => request.offset = value.number()?,
             9 => request.positioned = value.flag()?,
             10 => request.recoverable = value.flag()?,
+            11 => request.join_leave = value.flag()?,
             _ => {}
         }
         Ok(())

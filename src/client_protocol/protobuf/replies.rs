@@ -3,8 +3,8 @@
 use super::Message;
 use crate::client_protocol::codes::{ClientError, Disconnect, Unsubscribed};
 use crate::client_protocol::reply::{
-    ConnectResult, HistoryResult, PresenceResult, PresenceStatsResult, Push, PushBody,
-    RefreshResult, Reply, ReplyBody, SubRefreshResult, SubscribePush, SubscribeResult,
+    ConnectResult, HistoryResult, Moved, PresenceResult, PresenceStatsResult, Push, PushBody,
+    RefreshPush, RefreshResult, Reply, ReplyBody, SubRefreshResult, SubscribePush, SubscribeResult,
     WirePublication,
 };
 use crate::domain::publication::{ClientInfo, Json};
@@ -37,9 +37,12 @@ pub fn encode_push(push: &Push<'_>) -> Vec<u8> {
         to.text(2, push.channel);
         match &push.body {
             PushBody::Pub(it) => to.message(4, |to| write_publication(to, it)),
+            PushBody::Join(it) => to.message(5, |to| write_moved(to, it)),
+            PushBody::Leave(it) => to.message(6, |to| write_moved(to, it)),
             PushBody::Unsubscribe(it) => to.message(7, |to| write_unsubscribed(to, it)),
             PushBody::Subscribe(it) => to.message(9, |to| write_subscribed(to, it)),
             PushBody::Disconnect(it) => to.message(11, |to| write_disconnect(to, it)),
+            PushBody::Refresh(it) => to.message(12, |to| write_refreshed(to, it)),
         }
     });
     message.framed()
@@ -155,6 +158,15 @@ fn write_subscribed(to: &mut Message, push: &SubscribePush<'_>) {
 fn write_disconnect(to: &mut Message, why: &Disconnect) {
     to.number(1, why.code);
     to.text(2, &why.reason);
+}
+
+fn write_moved(to: &mut Message, moved: &Moved<'_>) {
+    to.message(1, |to| write_info(to, moved.info));
+}
+
+fn write_refreshed(to: &mut Message, push: &RefreshPush) {
+    to.number(1, push.expires);
+    to.number(2, push.ttl);
 }
 
 fn write_json(to: &mut Message, field: u64, json: Option<&Json>) {

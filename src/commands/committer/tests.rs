@@ -7,16 +7,15 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{absent, at, event_id, incarnation};
+use crate::adapters::contract::{absent, at, event_id, incarnation, published};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::Namespaces;
-use crate::domain::publication::Delivery;
 use crate::metrics::CommitMetrics;
 use crate::ports::StoreError;
-use crate::ports::broker::Broker;
+use crate::ports::broker::{Arriving, Broker};
 use crate::ports::event_log::{AppendError, LogCursor};
 use crate::relay::outbound::OutboundRelay;
 use crate::relay::recorder::Recorder;
@@ -89,7 +88,7 @@ struct Bench {
     committer: Arc<Committer>,
     log: Arc<AskingLog>,
     calls: mpsc::UnboundedReceiver<Call>,
-    deliveries: mpsc::Receiver<Delivery>,
+    deliveries: mpsc::Receiver<Arriving>,
 }
 
 impl Bench {
@@ -142,7 +141,7 @@ impl Bench {
 
     async fn delivered(&mut self) -> EventId {
         let wait = tokio::time::timeout(Duration::from_secs(1), self.deliveries.recv());
-        wait.await.expect("a delivery is due").unwrap().publication.event.unwrap()
+        published(wait.await.expect("a delivery is due").unwrap()).publication.event.unwrap()
     }
 }
 

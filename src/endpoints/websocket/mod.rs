@@ -7,4 +7,5 @@ mod rpc;
 pub(super) mod session;
 mod subscribe;
 mod tokens;
+mod traces;
 pub mod upgrade;

@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
-
+use super::traces::Traces;
 use crate::client_protocol::codes::{ClientError, Disconnect};
 use crate::client_protocol::command::{Command, InvalidCommand, Request};
 use crate::client_protocol::directive::Directive;
@@ -18,7 +17,6 @@ use crate::domain::ids::{ClientId, UserId};
 use crate::domain::publication::{ClientInfo, Json};
 use crate::endpoints::request::App;
 use crate::hub::{Conversation, Emulated, EmulationSession, Link, Message};
-use crate::ports::StoreError;
 use crate::relay::follow_index::Presence;
 
 /// Replies to one frame of commands are gathered up to this size.
@@ -33,12 +31,8 @@ pub(in crate::endpoints) struct Session {
     pub(super) identity: Option<Box<Identity>>,
     /// The token of the upgrade request, for a connect command that has none.
     pub(super) upgrade_token: Option<Box<str>>,
-    /// Channels in whose presence this client stands.
-    pub(super) present: Vec<ChannelName>,
-    /// The presence that is being entered right now.
-    pub(super) entering: Option<JoinHandle<Result<(), StoreError>>>,
-    /// Presences that are being left because their subscription has expired.
-    pub(super) expiring: Option<Rc<RefCell<Vec<JoinHandle<()>>>>>,
+    /// What it leaves behind in channels, if anything.
+    pub(super) traces: Option<Rc<RefCell<Traces>>>,
     /// Its place among the connections that hear of posts by whom the user follows.
     pub(super) following: Option<Presence>,
     /// Its place among the emulated connections, if it is one.
@@ -91,9 +85,7 @@ impl Session {
             client,
             identity: None,
             upgrade_token: token.map(String::into_boxed_str),
-            present: Vec::new(),
-            entering: None,
-            expiring: None,
+            traces: None,
             following: None,
             emulated: None,
             heard: VecDeque::new(),
@@ -204,8 +196,11 @@ impl Session {
                 self.reply(id, ReplyBody::Ping(Empty {}));
                 Ok(())
             }
-            Request::NotOffered if id == 0 => return self.close(Disconnect::NOT_AVAILABLE),
-            Request::NotOffered => Err(ClientError::NOT_AVAILABLE),
+            // Nothing here wants to hear it, and the protocol has no reply to it.
+            Request::Send => {
+                tracing::debug!(client = %self.client, "a client sent a message");
+                return self.app.metrics.clients.sent();
+            }
         };
         if let Err(error) = outcome {
             self.reply(id, ReplyBody::Error(error));
@@ -268,27 +263,5 @@ impl Conversation for Session {
         }
         // An idle session keeps no room for commands.
         self.heard = VecDeque::new();
-    }
-}
-
-impl Drop for Session {
-    /// However a session ends, it leaves the presence of its channels.
-    fn drop(&mut self) {
-        if self.present.is_empty() {
-            return;
-        }
-        let (channels, client) = (std::mem::take(&mut self.present), self.client);
-        let (presence, entering) = (Arc::clone(&self.app.presence), self.entering.take());
-        self.app.io.spawn(async move {
-            if let Some(entering) = entering {
-                // Removed before it was added, it would stay for ever.
-                let _ = entering.await;
-            }
-            for channel in channels {
-                if let Err(error) = presence.remove(&channel, client).await {
-                    tracing::warn!(%error, %channel, "could not remove a client from the presence");
-                }
-            }
-        });
     }
 }

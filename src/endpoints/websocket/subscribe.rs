@@ -27,6 +27,7 @@ pub(super) struct Past {
     /// Where the subscriber stands after `publications`; `None` without history.
     position: Option<StreamPosition>,
     publications: Vec<Publication>,
+    positioned: bool,
     recoverable: bool,
     recovered: bool,
     was_recovering: bool,
@@ -44,7 +45,7 @@ impl Past {
     }
 
     pub(super) fn result(&self) -> SubscribeResult<'_> {
-        let position = self.position.as_ref().filter(|_| self.recoverable);
+        let position = self.position.as_ref().filter(|_| self.positioned);
         SubscribeResult {
             expires: self.ttl.is_some(),
             ttl: self.ttl.unwrap_or_default(),
@@ -54,7 +55,7 @@ impl Past {
             publications: self.publications.iter().map(WirePublication::from).collect(),
             recovered: self.recovered,
             offset: position.map_or(0, |position| position.offset),
-            positioned: self.recoverable,
+            positioned: self.positioned,
             was_recovering: self.was_recovering,
         }
     }
@@ -77,13 +78,13 @@ impl Session {
     pub(super) async fn subscribe(
         &mut self,
         id: u32,
-        request: SubscribeRequest,
+        mut request: SubscribeRequest,
     ) -> Result<(), ClientError> {
         let channel = self.channel(&request.channel)?;
         if self.link.is_subscribed(&channel) {
             return Err(ClientError::ALREADY_SUBSCRIBED);
         }
-        let Ticket { options, data, expires_at } = match request.token.as_str() {
+        let Ticket { mut options, data, expires_at } = match request.token.as_str() {
             "" => {
                 Ticket { options: self.permit(&channel, Action::Subscribe)?, ..Ticket::default() }
             }
@@ -92,6 +93,14 @@ impl Session {
         let server_side = self.identity.as_ref().map_or(0, |identity| identity.server_side.len());
         if self.link.subscriptions() >= self.app.limits.channel_limit + server_side {
             return Err(ClientError::LIMIT_EXCEEDED);
+        }
+        if request.join_leave && self.would_be_permitted(&channel, Action::HearPassages) {
+            options.force_push_join_leave = true;
+        }
+        if !self.would_be_permitted(&channel, Action::ReadHistory) {
+            // Who may not read the past is told of it only where all are.
+            (request.recoverable, request.positioned) = (false, false);
+            request.recover &= options.force_recovery;
         }
         self.link.begin_subscription(&channel);
         let past = match self.enter(&channel, &options, &request).await {
@@ -133,6 +142,11 @@ impl Session {
         })
     }
 
+    /// Whether the client may act in a channel once it is subscribed.
+    fn would_be_permitted(&self, channel: &ChannelName, action: Action) -> bool {
+        self.app.permissions.check(self.user_name(), channel, action, true).is_ok()
+    }
+
     /// Reads what the subscriber missed, and enters the presence where the channel has one.
     pub(super) async fn enter(
         &mut self,
@@ -141,20 +155,7 @@ impl Session {
         request: &SubscribeRequest,
     ) -> Result<Past, ClientError> {
         let past = self.read_past(channel, options, request).await?;
-        if options.presence {
-            self.left_expired().await;
-            // Noted first, so that a session that ends meanwhile is removed again.
-            if !self.present.contains(channel) {
-                self.present.push(channel.clone());
-            }
-            let info = self.info_in(channel);
-            let (app, channel) = (Arc::clone(&self.app), channel.clone());
-            let client = self.client;
-            let add = async move { app.presence.add(&channel, client, &info).await };
-            let added = self.entering.insert(self.app.io.spawn(add)).await;
-            self.entering = None;
-            added.map_err(|_| ClientError::INTERNAL)?.map_err(client_error_of_store)?;
-        }
+        self.appear(channel, options).await?;
         Ok(past)
     }
 
@@ -165,9 +166,10 @@ impl Session {
         options: &ChannelOptions,
         request: &SubscribeRequest,
     ) -> Result<Past, ClientError> {
-        let asked = request.recoverable || request.recover || request.positioned;
-        let wanted = asked || options.force_recovery || options.force_positioning;
-        let recoverable = wanted && options.keeps_history();
+        let recovers = request.recoverable || request.recover || options.force_recovery;
+        let recoverable = recovers && options.keeps_history();
+        let watched = recovers || request.positioned || options.force_positioning;
+        let positioned = watched && options.keeps_history();
         let since = (recoverable && request.recover)
             .then(|| Since { epoch: request.epoch.clone(), offset: request.offset });
         let was_recovering = since.is_some();
@@ -201,6 +203,7 @@ impl Session {
             options,
             position,
             publications,
+            positioned,
             recoverable,
             recovered,
             was_recovering,
@@ -213,6 +216,14 @@ impl Session {
     /// Makes a subscription live once it was answered: sends what the first page
     /// left over, as fast as the socket takes it, and what was published meanwhile.
     pub(super) async fn go_live(&mut self, channel: &ChannelName, past: Past) {
+        if past.options.force_push_join_leave {
+            self.link.watch(channel);
+        }
+        self.catch_up(channel, past).await;
+        self.tell_of_coming(channel).await;
+    }
+
+    async fn catch_up(&mut self, channel: &ChannelName, past: Past) {
         let Past { options, mut position, mut rest, .. } = past;
         loop {
             match rest {
@@ -288,17 +299,9 @@ impl Session {
 
     pub(super) async fn leave(&mut self, channel: &ChannelName) {
         self.link.unsubscribe(channel);
+        self.disappear(channel).await;
         if let Some(identity) = &mut self.identity {
             identity.channel_infos.remove(channel);
-        }
-        let Some(place) = self.present.iter().position(|present| present == channel) else {
-            return;
-        };
-        let channel = self.present.swap_remove(place);
-        let (app, client) = (Arc::clone(&self.app), self.client);
-        let removed = self.beside(async move { app.presence.remove(&channel, client).await }).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(%error, "could not remove a client from the presence");
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Connections and subscriptions that a JWT opens: how they begin, and how another token prolongs them.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +15,6 @@ use crate::domain::namespace::ChannelOptions;
 use crate::domain::publication::Json;
 use crate::domain::time::Timestamp;
 use crate::endpoints::reply::client_error_of_store;
-use crate::hub::Ended;
 
 /// What allows a client to join a channel.
 #[derive(Default)]
@@ -195,6 +192,9 @@ impl Session {
         self.note_info(channel, grant.info.clone());
         let set = &grant.overrides;
         options.presence = set.presence.unwrap_or(options.presence);
+        options.join_leave = set.join_leave.unwrap_or(options.join_leave);
+        let forced = set.force_push_join_leave;
+        options.force_push_join_leave = forced.unwrap_or(options.force_push_join_leave);
         options.force_recovery = set.force_recovery.unwrap_or(options.force_recovery);
         options.force_positioning = set.force_positioning.unwrap_or(options.force_positioning);
         options
@@ -211,7 +211,7 @@ impl Session {
     }
 
     /// In how many seconds it is `at`; 0 if it is over.
-    fn ttl(&self, at: Timestamp) -> u32 {
+    pub(super) fn ttl(&self, at: Timestamp) -> u32 {
         let left = at.as_millis().div_euclid(1_000) - self.app.clock.now().as_millis() / 1_000;
         u32::try_from(left.max(0)).unwrap_or(u32::MAX)
     }
@@ -227,33 +227,7 @@ impl Session {
     pub(super) fn prolong_in(&mut self, channel: &ChannelName, at: Timestamp) -> u32 {
         let delay: Duration = self.app.limits.expired_sub_close_delay;
         let lifetime = at.since(self.app.clock.now()) + delay;
-        let ended = self.present.contains(channel).then(|| self.leaves(channel));
-        self.link.limit(channel, Some(lifetime), ended);
+        self.link.limit(channel, Some(lifetime), self.disappears(channel));
         self.ttl(at)
-    }
-
-    /// What has the client leave the presence of a channel once its subscription expires: the session itself
-    /// hears nothing of that.
-    fn leaves(&mut self, channel: &ChannelName) -> Ended {
-        let expiring = Rc::clone(self.expiring.get_or_insert_default());
-        let (app, channel, client) = (Arc::clone(&self.app), channel.clone(), self.client);
-        Box::new(move || {
-            let presence = Arc::clone(&app.presence);
-            let leave = app.io.spawn(async move {
-                if let Err(error) = presence.remove(&channel, client).await {
-                    tracing::warn!(%error, %channel, "could not remove a client from the presence");
-                }
-            });
-            expiring.borrow_mut().push(leave);
-        })
-    }
-
-    /// Waits until the presences that are being left were left: entered before, one would be left afterwards.
-    pub(super) async fn left_expired(&self) {
-        let leaving = self.expiring.as_ref().map(|it: &Rc<RefCell<Vec<_>>>| it.take());
-        for task in leaving.into_iter().flatten() {
-            // The task logs its own failure.
-            let _ = task.await;
-        }
     }
 }

@@ -17,7 +17,7 @@ use crate::adapters::sqlite::{Database, Schema, SqliteContent};
 use crate::adapters::system::SystemEntropy;
 use crate::domain::event::{Actor, Event, Fact, LoggedEvent, PostMark};
 use crate::domain::ids::UserId;
-use crate::domain::publication::StreamPosition;
+use crate::domain::publication::{Passage, StreamPosition};
 use crate::domain::trending::{Interaction, Tally};
 use crate::ports::broker::{HistoryPage, HistoryQuery};
 use crate::ports::content::Kept;
@@ -41,6 +41,10 @@ impl Broker for Taken {
         }
         self.publications.lock().unwrap().extend(batch.iter().cloned());
         Ok(vec![None; batch.len()])
+    }
+
+    async fn announce(&self, _: &Passage) -> Result<(), StoreError> {
+        away()
     }
 
     async fn subscribe(&self, _: &ChannelName) -> Result<(), StoreError> {

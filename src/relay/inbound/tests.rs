@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{absent, at};
+use crate::adapters::contract::{absent, at, published as publication};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::domain::channel::ChannelName;
@@ -49,8 +49,8 @@ struct Bench {
     broker: Arc<MemoryBroker>,
     channel: ChannelName,
     retention: Option<Retention>,
-    published: mpsc::Receiver<Delivery>,
-    inbound: mpsc::Sender<Delivery>,
+    published: mpsc::Receiver<Arriving>,
+    inbound: mpsc::Sender<Arriving>,
     lapses: mpsc::Sender<Lapse>,
     heard: mpsc::Receiver<Bytes>,
     /// What was heard and not looked at yet.
@@ -58,7 +58,7 @@ struct Bench {
 }
 
 /// The broker of a node's first or later run.
-async fn broker(run: u32) -> (Arc<MemoryBroker>, mpsc::Receiver<Delivery>) {
+async fn broker(run: u32) -> (Arc<MemoryBroker>, mpsc::Receiver<Arriving>) {
     let (sink, published) = mpsc::channel(64);
     let clock = Arc::new(ManualClock::at(at(0)));
     let ledger = Arc::new(ModelLog::default());
@@ -130,7 +130,7 @@ impl Bench {
     async fn publish(&mut self, n: u16) -> Delivery {
         let outgoing = self.outgoing(n);
         self.broker.publish(&[outgoing]).await.unwrap();
-        self.published.recv().await.unwrap()
+        publication(self.published.recv().await.unwrap())
     }
 
     fn outgoing(&self, n: u16) -> Outgoing {
@@ -145,7 +145,7 @@ impl Bench {
     }
 
     async fn arrive(&self, delivery: &Delivery) {
-        self.inbound.send(delivery.clone()).await.unwrap();
+        self.inbound.send(Arriving::Publication(delivery.clone())).await.unwrap();
     }
 
     /// The next push that the subscriber hears.
@@ -248,7 +248,7 @@ async fn a_new_epoch_is_told() {
     let (anew, mut published) = broker(2).await;
     anew.subscribe(&bench.channel).await.unwrap();
     anew.publish(&[bench.outgoing(2)]).await.unwrap();
-    bench.arrive(&published.recv().await.unwrap()).await;
+    bench.arrive(&publication(published.recv().await.unwrap())).await;
     bench.hear_the_end().await;
 }
 
@@ -266,7 +266,7 @@ async fn a_gap_whose_epoch_is_over_is_told() {
     let incoming = Incoming { deliveries, lapses };
     tokio::spawn(inbound_of(&bench.hub, anew, namespaces).run(incoming, LONG));
     bench.publish(2).await;
-    inbound.send(bench.publish(3).await).await.unwrap();
+    inbound.send(Arriving::Publication(bench.publish(3).await)).await.unwrap();
     bench.hear_the_end().await;
 }
 

@@ -9,17 +9,16 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::adapters::contract::model::{ModelLog, bare};
-use crate::adapters::contract::{absent, at, event_id, incarnation, logged};
+use crate::adapters::contract::{absent, at, event_id, incarnation, logged, published};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::ChannelOptions;
 use crate::domain::namespace::Namespaces;
-use crate::domain::publication::Delivery;
-use crate::domain::publication::StreamPosition;
+use crate::domain::publication::{Passage, StreamPosition};
 use crate::ports::StoreError;
-use crate::ports::broker::{Broker, Outgoing, Retention};
+use crate::ports::broker::{Arriving, Broker, Outgoing, Retention};
 use crate::ports::broker::{HistoryPage, HistoryQuery};
 
 const FEED: &str = "feed:all";
@@ -43,6 +42,10 @@ impl Broker for FlakyBroker {
         let Some(done) = failure else { return self.inner.publish(batch).await };
         self.inner.publish(&batch[..done.min(batch.len())]).await?;
         Err(StoreError::Unavailable { store: "realtime", cause: "a test".into() })
+    }
+
+    async fn announce(&self, passage: &Passage) -> Result<(), StoreError> {
+        self.inner.announce(passage).await
     }
 
     async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {
@@ -73,7 +76,7 @@ struct Bench {
     log: Arc<ModelLog>,
     relay: JoinHandle<()>,
     recorded: mpsc::Receiver<Relayed>,
-    deliveries: mpsc::Receiver<Delivery>,
+    deliveries: mpsc::Receiver<Arriving>,
 }
 
 impl Bench {
@@ -130,7 +133,7 @@ impl Bench {
         let mut ids = Vec::new();
         while ids.len() < count {
             let wait = tokio::time::timeout(Duration::from_secs(30), self.deliveries.recv());
-            let delivery = wait.await.expect("a delivery is due").unwrap();
+            let delivery = published(wait.await.expect("a delivery is due").unwrap());
             ids.extend(delivery.publication.event);
         }
         ids
@@ -207,7 +210,7 @@ async fn what_is_behind_when_the_entrance_closes_is_relayed_before_the_end() {
     drop(outbound);
     relay.await.unwrap();
     for n in 1..=6 {
-        assert_eq!(deliveries.try_recv().unwrap().publication.event, Some(event_id(n)));
+        assert_eq!(published(deliveries.try_recv().unwrap()).publication.event, Some(event_id(n)));
     }
     drop((broker, log, recorded));
 }
@@ -255,7 +258,7 @@ async fn nothing_is_published_twice_when_relay_and_offers_race() {
         bench.outbound.offer(vec![Relaying { logged, done }]);
         // The next is offered at every moment of the relay's end with this one.
         let delivery = loop {
-            match bench.deliveries.try_recv() {
+            match bench.deliveries.try_recv().map(published) {
                 Ok(delivery) => break delivery,
                 Err(_) => assert!(std::time::Instant::now() < deadline, "a delivery is due"),
             }

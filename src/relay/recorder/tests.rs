@@ -10,7 +10,7 @@ use crate::adapters::contract::model::{ModelLog, bare};
 use crate::adapters::contract::{absent, at, event_id, incarnation, logged};
 use crate::domain::channel::ChannelName;
 use crate::domain::namespace::Namespaces;
-use crate::domain::publication::{Epoch, StreamPosition};
+use crate::domain::publication::{Epoch, Passage, StreamPosition};
 use crate::domain::time::Timestamp;
 use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::event_log::RelayedEvent;
@@ -34,6 +34,10 @@ impl Broker for OneEpoch {
             Some(StreamPosition { epoch: Epoch::from_number(epoch), offset })
         };
         Ok(batch.iter().map(place).collect())
+    }
+
+    async fn announce(&self, _: &Passage) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn subscribe(&self, _: &ChannelName) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use crate::support::{Databases, Person, Server, Socket, Start};
 
 mod accounts;
 mod community;
+mod join;
 mod presence;
 mod publications;
 mod server_api;

@@ -16,9 +16,8 @@ use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::Delivery;
 use crate::ports::StoreError;
-use crate::ports::broker::Lapse;
+use crate::ports::broker::{Arriving, Lapse};
 
 use super::lingering::{LINGER, Lingering};
 use super::link::Link;
@@ -69,7 +68,7 @@ impl Subscriber {
         keys: Keys,
         name: &str,
         changes: Changes,
-        sink: mpsc::Sender<Delivery>,
+        sink: mpsc::Sender<Arriving>,
         lapses: mpsc::Sender<Lapse>,
     ) -> Result<Self, StoreError> {
         let link = Link::connect(options, MESSAGES_MAX).await?;
@@ -310,7 +309,7 @@ async fn take(
     mut messages: broadcast::Receiver<Message>,
     keys: Keys,
     signs: Arc<Signs>,
-    sink: mpsc::Sender<Delivery>,
+    sink: mpsc::Sender<Arriving>,
 ) {
     loop {
         let message = match messages.recv().await {
@@ -328,11 +327,11 @@ async fn take(
         if signs.heard.take(&channel, &text) || signs.lingering.has(&channel) {
             continue;
         }
-        let Some(delivery) = wire::delivery(channel, &text) else {
+        let Some(arriving) = wire::arriving(channel, &text) else {
             tracing::warn!(channel = %message.channel, "a message that this version cannot read");
             continue;
         };
-        if sink.send(delivery).await.is_err() {
+        if sink.send(arriving).await.is_err() {
             return;
         }
     }

@@ -2,19 +2,25 @@
 //!
 //! A message is `1 <epoch> <offset> <event> <body>`, with `-` for what there is none of. The scripts
 //! write it as well; a node that knows only another version leaves it, and finds a gap.
+//!
+//! That somebody came or went is `join <info>` or `leave <info>`, and kept nowhere.
 
 use std::sync::Arc;
 
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
-use crate::domain::publication::{Delivery, Epoch, Publication, PublicationBody};
+use crate::domain::publication::{
+    Delivery, Epoch, Passage, PassageKind, Publication, PublicationBody,
+};
 use crate::ports::StoreError;
-use crate::ports::broker::Outgoing;
+use crate::ports::broker::{Arriving, Outgoing};
 
 use super::corrupt;
 
 const VERSION: &str = "1";
 const NONE: &str = "-";
+const JOIN: &str = "join";
+const LEAVE: &str = "leave";
 
 /// The message of a publication to a channel without history.
 pub(super) fn message(outgoing: &Outgoing) -> Result<String, StoreError> {
@@ -23,8 +29,28 @@ pub(super) fn message(outgoing: &Outgoing) -> Result<String, StoreError> {
     Ok(format!("{VERSION} {NONE} 0 {event} {}", body_text(&outgoing.body)?))
 }
 
+/// The message that somebody came or went.
+pub(super) fn passage_message(passage: &Passage) -> Result<String, StoreError> {
+    let kind = match passage.kind {
+        PassageKind::Join => JOIN,
+        PassageKind::Leave => LEAVE,
+    };
+    let info = serde_json::to_string(&passage.info).map_err(corrupt)?;
+    Ok(format!("{kind} {info}"))
+}
+
 /// What a message says; `None` if it is not one of this version.
-pub(super) fn delivery(channel: ChannelName, message: &str) -> Option<Delivery> {
+pub(super) fn arriving(channel: ChannelName, message: &str) -> Option<Arriving> {
+    let (kind, rest) = match message.split_once(' ')? {
+        (JOIN, rest) => (PassageKind::Join, rest),
+        (LEAVE, rest) => (PassageKind::Leave, rest),
+        _ => return delivery(channel, message).map(Arriving::Publication),
+    };
+    let info = serde_json::from_str(rest).ok()?;
+    Some(Arriving::Passage(Passage { channel, kind, info }))
+}
+
+fn delivery(channel: ChannelName, message: &str) -> Option<Delivery> {
     let mut parts = message.splitn(5, ' ');
     let mut next = || parts.next();
     if next()? != VERSION {

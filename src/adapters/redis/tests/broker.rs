@@ -9,10 +9,10 @@ use super::server::{PATIENCE, Server, Switch, url};
 use super::*;
 use crate::adapters::contract::broker::BrokerSubject;
 use crate::adapters::contract::model::bare;
-use crate::adapters::contract::{cursor, event_id, incarnation, logged};
+use crate::adapters::contract::{cursor, event_id, incarnation, logged, published};
 use crate::domain::channel::ChannelName;
 use crate::domain::event::Event;
-use crate::domain::publication::{Epoch, StreamPosition};
+use crate::domain::publication::{Delivery, Epoch, StreamPosition};
 use crate::ports::StoreError;
 use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
@@ -89,7 +89,7 @@ async fn feed(node: &Node) -> HistoryPage {
 }
 
 async fn next(node: &mut Node) -> Delivery {
-    timeout(PATIENCE, node.deliveries.recv()).await.expect("a delivery is due").unwrap()
+    published(timeout(PATIENCE, node.deliveries.recv()).await.expect("a delivery is due").unwrap())
 }
 
 /// Keeps `n` in the log, as relayed at `position`.
@@ -326,7 +326,7 @@ async fn a_redis_that_hangs_is_told_of_in_time() {
             let n = 4 + u16::try_from(began.elapsed().as_millis() % 900).unwrap();
             let _ = try_publish(&node, n).await;
             let delivery = timeout(Duration::from_millis(200), node.deliveries.recv()).await;
-            if let Ok(Some(delivery)) = delivery
+            if let Ok(Some(delivery)) = delivery.map(|it| it.map(published))
                 && delivery.publication.event == Some(event_id(n))
             {
                 return;

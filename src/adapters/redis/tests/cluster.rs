@@ -12,11 +12,11 @@ use crate::adapters::contract::broker::BrokerSubject;
 use crate::adapters::contract::model::bare;
 use crate::adapters::contract::rate_limits::LimitsSubject;
 use crate::adapters::contract::trending::WEIGHTS;
-use crate::adapters::contract::{cursor, event_id, incarnation, logged};
+use crate::adapters::contract::{cursor, event_id, incarnation, logged, published};
 use crate::adapters::redis::{RedisPresence, RedisTrending};
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
-use crate::domain::publication::StreamPosition;
+use crate::domain::publication::{Delivery, StreamPosition};
 use crate::ports::broker::{Broker, HistoryQuery, Outgoing, Retention};
 use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
 use crate::ports::presence::Presence;
@@ -150,7 +150,8 @@ impl Publisher {
 /// Takes what was delivered: in each epoch the offsets rise, and all mean what was published there.
 fn check_deliveries(hearer: &mut Node, meaning: &BTreeMap<StreamPosition, EventId>) {
     let mut last: Option<StreamPosition> = None;
-    while let Ok(Delivery { epoch, publication, .. }) = hearer.deliveries.try_recv() {
+    while let Ok(Delivery { epoch, publication, .. }) = hearer.deliveries.try_recv().map(published)
+    {
         let position = StreamPosition { epoch: epoch.unwrap(), offset: publication.offset };
         assert_eq!(meaning.get(&position), publication.event.as_ref());
         assert!(last.as_ref().is_none_or(|last| *last < position), "{last:?}, then {position:?}");
@@ -192,7 +193,7 @@ async fn a_slot_that_moves_under_traffic_loses_nothing_and_no_offset_means_two_t
         for _ in 0..20 {
             let event = publisher.publish().await;
             let next = timeout(PATIENCE, hearer.deliveries.recv()).await.expect("it is heard");
-            assert_eq!(next.unwrap().publication.event, Some(event));
+            assert_eq!(published(next.unwrap()).publication.event, Some(event));
         }
     }
     // All of it is there, in its order.

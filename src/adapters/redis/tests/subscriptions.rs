@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::server::{PATIENCE, Server, Switch, url};
 use super::*;
-use crate::adapters::contract::event_id;
 use crate::adapters::contract::model::bare;
+use crate::adapters::contract::{event_id, published};
 use crate::domain::channel::ChannelName;
 use crate::ports::broker::{Broker, Outgoing};
 
@@ -77,11 +77,11 @@ async fn who_comes_back_soon_finds_the_channel_still_subscribed() {
         // What comes meanwhile is for nobody; what comes after the return is not missed.
         announce(&node, &channel, 100 + n).await;
         announce(&node, &other, n).await;
-        let next = timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap();
+        let next = published(timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap());
         assert_eq!((next.channel, next.publication.event), (other.clone(), Some(event_id(n))));
         node.broker.subscribe(&channel).await.unwrap();
         announce(&node, &channel, 200 + n).await;
-        let next = timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap();
+        let next = published(timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap());
         let event = Some(event_id(200 + n));
         assert_eq!((next.channel, next.publication.event), (channel.clone(), event));
     }
@@ -121,6 +121,6 @@ async fn a_connection_that_delivers_nothing_is_given_up() {
     assert_eq!(lapse.channels, std::slice::from_ref(&channel));
     assert_eq!(heard(&old, &options).len(), 0);
     announce(&node, &channel, 1).await;
-    let next = timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap();
+    let next = published(timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap());
     assert_eq!(next.publication.event, Some(event_id(1)));
 }

@@ -4,8 +4,8 @@ use tokio::time::timeout;
 
 use super::server::{PATIENCE, Server, free_port};
 use super::*;
-use crate::adapters::contract::event_id;
 use crate::adapters::contract::model::bare;
+use crate::adapters::contract::{event_id, published};
 use crate::domain::channel::ChannelName;
 use crate::ports::broker::{Broker, Outgoing};
 
@@ -50,7 +50,7 @@ async fn both_clients_trust_the_authority_that_the_url_names_and_no_other() {
     let (channel, body) = (ChannelName::feed(), absent::body_of(&event));
     let outgoing = Outgoing { channel, event: Some(event.id), body, retention: None };
     node.broker.publish(&[outgoing]).await.unwrap();
-    let heard = timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap();
+    let heard = published(timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap());
     assert_eq!(heard.publication.event, Some(event_id(1)));
     RedisCommands::connect(&options).await.unwrap();
 

@@ -16,7 +16,7 @@ use crate::domain::announcement;
 use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::{HistoryRecovery, Namespaces};
-use crate::domain::publication::Delivery;
+use crate::ports::broker::Arriving;
 use crate::ports::clock::Clock;
 use crate::ports::event_log::{EventLog, RelayRecord};
 use crate::ports::runs::Runs;
@@ -82,7 +82,7 @@ pub(super) struct Hub {
     namespaces: Arc<Namespaces>,
     publisher: Publisher,
     recovery: Recovery,
-    deliveries: mpsc::Receiver<Delivery>,
+    deliveries: mpsc::Receiver<Arriving>,
     run: u8,
     past: Vec<Event>,
     due: Vec<Due>,
@@ -371,7 +371,7 @@ async fn node(
     stores: &Stores,
     clock: &Arc<ManualClock>,
     namespaces: &Arc<Namespaces>,
-) -> (Publisher, Recovery, mpsc::Receiver<Delivery>) {
+) -> (Publisher, Recovery, mpsc::Receiver<Arriving>) {
     let (sink, deliveries) = mpsc::channel(64);
     let (ledger, clock) = (Arc::clone(&stores.ledger), Arc::clone(clock) as Arc<dyn Clock>);
     let broker: Arc<dyn Broker> = Arc::new(

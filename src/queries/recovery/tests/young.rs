@@ -9,6 +9,7 @@ use super::super::*;
 use crate::adapters::contract::model::{ModelLog, bare};
 use crate::adapters::contract::{absent, at, cursor, event_id, incarnation, logged};
 use crate::domain::namespace::HistoryRecovery;
+use crate::domain::publication::Passage;
 use crate::ports::broker::Outgoing;
 use crate::ports::event_log::{EventLog, RelayRecord};
 use crate::ports::runs::Runs;
@@ -30,6 +31,10 @@ impl Young {
 impl Broker for Young {
     async fn publish(&self, _: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn announce(&self, _: &Passage) -> Result<(), StoreError> {
+        Ok(())
     }
 
     async fn subscribe(&self, _: &ChannelName) -> Result<(), StoreError> {
