@@ -77,6 +77,8 @@ pub struct SubscribeRequest {
     pub recoverable: bool,
     /// Whether the client wants to be told who joins and leaves.
     pub join_leave: bool,
+    /// How publications may be told by what has changed: `fossil`, or empty for not at all.
+    pub delta: String,
 }
 
 /// A request that names nothing but a channel.

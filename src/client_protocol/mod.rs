@@ -8,6 +8,7 @@ pub mod command;
 pub mod directive;
 pub mod emulation;
 pub mod encoding;
+pub mod fossil;
 pub mod node;
 mod protobuf;
 pub mod reply;

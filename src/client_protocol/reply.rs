@@ -140,6 +140,9 @@ pub struct SubscribeResult<'a> {
     /// Whether the client asked to recover.
     #[serde(skip_serializing_if = "is_default")]
     pub was_recovering: bool,
+    /// Whether publications may come as deltas.
+    #[serde(skip_serializing_if = "is_default")]
+    pub delta: bool,
 }
 
 /// `PresenceResult`.
@@ -173,7 +176,7 @@ pub struct HistoryResult<'a> {
 #[derive(Debug, Serialize)]
 pub struct WirePublication<'a> {
     /// The payload.
-    pub data: &'a Json,
+    pub data: Payload<'a>,
     /// Who published it, if a client did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub info: Option<&'a ClientInfo>,
@@ -183,12 +186,47 @@ pub struct WirePublication<'a> {
     /// What may be known without reading the payload.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: &'a BTreeMap<String, String>,
+    /// Whether the payload only says what has changed since the publication before.
+    #[serde(skip_serializing_if = "is_default")]
+    pub delta: bool,
+}
+
+/// The payload of a publication.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Payload<'a> {
+    /// As it was published.
+    Whole(&'a Json),
+    /// As subscriptions get it that take deltas: in JSON it is a text then, whether it is a delta or not.
+    Text(&'a str),
+}
+
+impl Payload<'_> {
+    /// The bytes of it, where they need not be JSON.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Whole(json) => json.get(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+impl<'a> WirePublication<'a> {
+    /// The same for a subscription that takes deltas: `delta` is one against the publication before it, or there is none.
+    pub fn for_deltas(self, delta: Option<&'a str>) -> Self {
+        let whole = match self.data {
+            Payload::Whole(json) => json.get(),
+            Payload::Text(text) => text,
+        };
+        Self { data: Payload::Text(delta.unwrap_or(whole)), delta: delta.is_some(), ..self }
+    }
 }
 
 impl<'a> From<&'a Publication> for WirePublication<'a> {
     fn from(publication: &'a Publication) -> Self {
         let PublicationBody { data, info, tags } = &*publication.body;
-        Self { data, info: info.as_ref(), offset: publication.offset, tags }
+        let (data, info) = (Payload::Whole(data), info.as_ref());
+        Self { data, info, offset: publication.offset, tags, delta: false }
     }
 }
 

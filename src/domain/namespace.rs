@@ -70,6 +70,8 @@ pub struct ChannelOptions {
     pub allow_presence_for_anonymous: bool,
     /// Whether `ns:#42` may be joined by user 42.
     pub allow_user_limited_channels: bool,
+    /// Whether subscribers may take publications as Fossil deltas.
+    pub allows_fossil_deltas: bool,
     /// Whether publications are interactions, kept in the event log.
     pub durable: bool,
     /// How a subscriber that was away is brought up to date.
@@ -98,6 +100,7 @@ impl ChannelOptions {
             allow_subscribe_for_client: true,
             allow_history_for_subscriber: true,
             allow_history_for_client: true,
+            allows_fossil_deltas: true,
             durable: true,
             history_recovery: HistoryRecovery::Log,
             built_in: true,

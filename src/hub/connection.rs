@@ -26,12 +26,12 @@ pub struct Key {
 pub struct Membership {
     /// The place of the channel in the shard's table.
     pub channel: u32,
-    /// The place in the channel's list of live subscribers; [`JOINING`] until it is live.
+    /// The place in the channel's list of live subscribers; [`ELSEWHERE`] if it is not among them.
     pub place: u32,
 }
 
-/// The place of a subscriber that is not live yet.
-pub const JOINING: u32 = u32::MAX;
+/// The place of a subscriber that is not live yet, or takes deltas.
+pub const ELSEWHERE: u32 = u32::MAX;
 
 /// Whose connection it is, as far as the shard must know to find it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Frames: the bytes of a message, encoded once and shared by all who receive it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -8,9 +8,12 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use super::codec;
 use crate::client_protocol::codes::{Disconnect, Unsubscribed};
 use crate::client_protocol::encoding::Encoding;
-use crate::client_protocol::reply::{Moved, Push, PushBody, RefreshPush, Reply, SubscribePush};
+use crate::client_protocol::fossil;
+use crate::client_protocol::reply::{
+    Moved, Push, PushBody, RefreshPush, Reply, SubscribePush, WirePublication,
+};
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::{Delivery, Passage, PassageKind, Publication};
+use crate::domain::publication::{Delivery, Passage, PassageKind, Publication, PublicationBody};
 
 /// How the messages of a connection are encoded and framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +103,16 @@ impl Wire {
         self.push(channel, PushBody::Pub(publication.into()))
     }
 
+    /// Frames a publication for one subscription that takes deltas; `delta` says what has changed, or all is said.
+    pub fn publication_for_deltas(
+        self,
+        channel: &ChannelName,
+        publication: &Publication,
+        delta: Option<&str>,
+    ) -> Bytes {
+        self.push(channel, PushBody::Pub(WirePublication::from(publication).for_deltas(delta)))
+    }
+
     /// Frames the end of a subscription.
     pub fn unsubscribe(self, channel: &ChannelName, why: Unsubscribed) -> Bytes {
         self.push(channel, PushBody::Unsubscribe(why))
@@ -146,24 +159,77 @@ impl Wire {
     }
 }
 
-/// A delivery with its frames, each encoded when the first connection wants it.
+/// A frame for each wire, encoded when the first connection wants it.
+type Frames = [OnceLock<Bytes>; Wire::ALL.len()];
+
+/// A delivery with its frames.
 #[derive(Debug)]
 pub struct Broadcast {
     /// What is delivered.
     pub delivery: Delivery,
-    frames: [OnceLock<Bytes>; Wire::ALL.len()],
+    frames: Frames,
+    /// Only where somebody takes deltas.
+    deltas: OnceLock<Box<DeltaFrames>>,
+}
+
+/// What is told to subscriptions that take deltas.
+#[derive(Debug, Default)]
+struct DeltaFrames {
+    whole: Frames,
+    /// What has changed since the delivery before.
+    changes: OnceLock<Changes>,
+}
+
+#[derive(Debug)]
+struct Changes {
+    since: Arc<PublicationBody>,
+    /// `None` if it would be no shorter than the whole.
+    delta: Option<String>,
+    frames: Frames,
 }
 
 impl Broadcast {
     /// A broadcast without any frame yet.
     pub fn new(delivery: Delivery) -> Self {
-        Self { delivery, frames: Default::default() }
+        Self { delivery, frames: Frames::default(), deltas: OnceLock::new() }
     }
 
     /// The frame for connections that speak `wire`.
     pub fn frame(&self, wire: Wire) -> &Bytes {
         let frame = &self.frames[wire as usize];
         frame.get_or_init(|| wire.publication(&self.delivery.channel, &self.delivery.publication))
+    }
+
+    /// The frame that tells all of it, to a subscription that takes deltas or to one that does not.
+    pub fn frame_of(&self, wire: Wire, takes_deltas: bool) -> &Bytes {
+        if takes_deltas { self.frame_for_deltas(wire, None) } else { self.frame(wire) }
+    }
+
+    /// The frame for subscriptions that take deltas and were told `base` last; without one, or where that is not what others
+    /// were told, it says all.
+    pub(super) fn frame_for_deltas(&self, wire: Wire, base: Option<&Arc<Self>>) -> &Bytes {
+        let frames = self.deltas.get_or_init(Box::default);
+        let publication = &self.delivery.publication;
+        let encode =
+            |delta| wire.publication_for_deltas(&self.delivery.channel, publication, delta);
+        let changes = base.map(|base| {
+            let since = &base.delivery.publication.body;
+            (since, frames.changes.get_or_init(|| Changes::new(since, &publication.body)))
+        });
+        if let Some((since, Changes { since: known, delta: Some(delta), frames })) = changes
+            && Arc::ptr_eq(since, known)
+        {
+            return frames[wire as usize].get_or_init(|| encode(Some(delta)));
+        }
+        frames.whole[wire as usize].get_or_init(|| encode(None))
+    }
+}
+
+impl Changes {
+    fn new(since: &Arc<PublicationBody>, body: &PublicationBody) -> Self {
+        let delta = fossil::create(since.data.get(), body.data.get());
+        let delta = Some(delta).filter(|delta| delta.len() < body.data.get().len());
+        Self { since: Arc::clone(since), delta, frames: Frames::default() }
     }
 }
 

@@ -165,6 +165,12 @@ impl Link {
         begun
     }
 
+    /// Has a subscription that has begun take deltas: what is published comes as what has changed since the publication
+    /// before.
+    pub fn take_deltas(&self, channel: &ChannelName) {
+        self.shard.state.borrow_mut().channels.take_deltas(channel, self.key);
+    }
+
     /// Makes a subscription live. To be called in one step with queueing the
     /// reply and what was published meanwhile, so that the order is kept. `told` is up to where
     /// the client was told the past, where it was.

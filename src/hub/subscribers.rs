@@ -1,12 +1,16 @@
 //! The channels of a shard and who of its connections is subscribed to them.
 
+mod deltas;
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use super::connection::{Connection, JOINING, Key, Membership};
+use deltas::DeltaReaders;
+
+use super::connection::{Connection, ELSEWHERE, Key, Membership};
 use super::frames::Broadcast;
 use super::pending::Spare;
 use crate::domain::channel::ChannelName;
@@ -21,6 +25,8 @@ struct Channel {
     joining: Vec<Joining>,
     /// Subscribers that were told of more than has been delivered here: they wait until that comes by.
     ahead: Vec<Ahead>,
+    /// Live subscribers that are told what has changed.
+    deltas: DeltaReaders,
     /// The slots of those who want to know who comes and goes.
     watchers: Vec<u32>,
 }
@@ -29,6 +35,7 @@ struct Ahead {
     slot: u32,
     /// What was told last.
     told: StreamPosition,
+    takes_deltas: bool,
 }
 
 struct Joining {
@@ -36,6 +43,7 @@ struct Joining {
     buffer: Vec<Arc<Broadcast>>,
     /// The buffer was full and was given up: the past must be read further.
     overflowed: bool,
+    takes_deltas: bool,
 }
 
 /// How a subscriber that was told the past goes on.
@@ -67,6 +75,7 @@ impl Channels {
                 live: Vec::new(),
                 joining: Vec::new(),
                 ahead: Vec::new(),
+                deltas: DeltaReaders::default(),
                 watchers: Vec::new(),
             };
             self.table.insert(channel) as u32
@@ -74,8 +83,9 @@ impl Channels {
         if connection.memberships.iter().any(|m| m.channel == index) {
             return false;
         }
-        connection.memberships.push(Membership { channel: index, place: JOINING });
-        let joining = Joining { slot: key.slot, buffer: Vec::new(), overflowed: false };
+        connection.memberships.push(Membership { channel: index, place: ELSEWHERE });
+        let joining =
+            Joining { slot: key.slot, buffer: Vec::new(), overflowed: false, takes_deltas: false };
         self.table[index as usize].joining.push(joining);
         self.subscriptions += 1;
         true
@@ -86,7 +96,10 @@ impl Channels {
         let channels = self.table.iter().map(|(_, channel)| channel);
         let wanted = channels.filter(|channel| wanted(channel.name.as_str()));
         let count = |channel: &Channel| {
-            (channel.live.len() + channel.joining.len() + channel.ahead.len()) as u64
+            (channel.live.len()
+                + channel.deltas.slots().count()
+                + channel.joining.len()
+                + channel.ahead.len()) as u64
         };
         wanted.map(|channel| (channel.name.clone(), count(channel))).collect()
     }
@@ -122,10 +135,13 @@ impl Channels {
         };
         let joining = channel.joining.swap_remove(place);
         match told.filter(|told| !joining.has_reached(told)) {
-            Some(told) => channel.ahead.push(Ahead { slot: key.slot, told: told.clone() }),
+            Some(told) => {
+                let Joining { slot, takes_deltas, .. } = joining;
+                channel.ahead.push(Ahead { slot, told: told.clone(), takes_deltas });
+            }
             None => {
-                membership.place = channel.live.len() as u32;
-                channel.live.push(key.slot);
+                let place = channel.make_live(key.slot, joining.takes_deltas);
+                membership.place = place.unwrap_or(ELSEWHERE);
             }
         }
         Joined::Live(joining.buffer)
@@ -186,7 +202,8 @@ impl Channels {
         };
         let channel = &self.table[index as usize];
         let ahead = channel.ahead.iter().map(|ahead| ahead.slot);
-        let live = channel.live.iter().copied().chain(ahead).map(|slot| (slot, true));
+        let live = channel.live.iter().copied().chain(channel.deltas.slots()).chain(ahead);
+        let live = live.map(|slot| (slot, true));
         live.chain(channel.joining.iter().map(|joining| (joining.slot, false))).collect()
     }
 
@@ -212,25 +229,24 @@ impl Channels {
         for joining in &mut channel.joining {
             joining.keep(broadcast, buffer_max);
         }
+        channel.deltas.deliver(broadcast, connections, spare, &mut queued);
         // Whoever is caught up with is live from the next one on.
-        let (live, index) = (&mut channel.live, index);
-        channel.ahead.retain(|ahead| {
-            let Some(connection) = connections.get_mut(ahead.slot as usize) else { return true };
-            let order = ahead.compared_with(&broadcast.delivery);
-            if order == Ordering::Less {
-                connection.pending.push(broadcast.frame(connection.wire).clone(), spare);
+        let caught_up =
+            |ahead: &mut Ahead| ahead.compared_with(&broadcast.delivery) != Ordering::Greater;
+        let caught_up: Vec<_> = channel.ahead.extract_if(.., caught_up).collect();
+        for ahead in caught_up {
+            let Some(connection) = connections.get_mut(ahead.slot as usize) else { continue };
+            if ahead.compared_with(&broadcast.delivery) == Ordering::Less {
+                let frame = broadcast.frame_of(connection.wire, ahead.takes_deltas);
+                connection.pending.push(frame.clone(), spare);
                 queued(ahead.slot, connection);
             }
-            if order == Ordering::Greater {
-                return true;
-            }
+            let place = channel.make_live(ahead.slot, ahead.takes_deltas);
             if let Some(membership) = connection.memberships.iter_mut().find(|m| m.channel == index)
             {
-                membership.place = live.len() as u32;
-                live.push(ahead.slot);
+                membership.place = place.unwrap_or(ELSEWHERE);
             }
-            false
-        });
+        }
     }
 
     fn remove(
@@ -244,7 +260,8 @@ impl Channels {
         if let Some(place) = channel.watchers.iter().position(|watcher| *watcher == slot) {
             channel.watchers.swap_remove(place);
         }
-        if membership.place == JOINING {
+        if membership.place == ELSEWHERE {
+            channel.deltas.remove(slot);
             channel.joining.retain(|joining| joining.slot != slot);
             channel.ahead.retain(|ahead| ahead.slot != slot);
         } else {
@@ -259,7 +276,8 @@ impl Channels {
             }
         }
         let name = channel.name.clone();
-        if channel.live.is_empty() && channel.joining.is_empty() && channel.ahead.is_empty() {
+        let nobody_waits = channel.joining.is_empty() && channel.ahead.is_empty();
+        if nobody_waits && channel.live.is_empty() && channel.deltas.is_empty() {
             self.by_name.remove(&name);
             self.table.remove(membership.channel as usize);
         }

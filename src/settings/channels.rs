@@ -55,6 +55,8 @@ pub struct ChannelSettings {
     pub allow_presence_for_subscriber: bool,
     pub allow_presence_for_anonymous: bool,
     pub allow_user_limited_channels: bool,
+    pub allowed_delta_types: Vec<DeltaSetting>,
+    pub delta_publish: bool,
     pub durable: bool,
     pub history_recovery: RecoverySetting,
 }
@@ -67,6 +69,14 @@ pub enum RecoverySetting {
     Window,
     /// [`HistoryRecovery::Log`].
     Log,
+}
+
+/// A kind of deltas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeltaSetting {
+    /// Fossil's, which SDKs know.
+    Fossil,
 }
 
 /// What a subscriber that was away is brought up to date with.
@@ -117,6 +127,8 @@ impl ChannelSettings {
             allow_presence_for_subscriber: self.allow_presence_for_subscriber,
             allow_presence_for_anonymous: self.allow_presence_for_anonymous,
             allow_user_limited_channels: self.allow_user_limited_channels,
+            allows_fossil_deltas: self.delta_publish
+                && self.allowed_delta_types.contains(&DeltaSetting::Fossil),
             durable: self.durable,
             history_recovery: match self.history_recovery {
                 RecoverySetting::Window => HistoryRecovery::Window,

@@ -52,11 +52,12 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 3_600);
 
 /// Texts that must be one of a few.
-const CHOICES: [(&str, &[&str]); 4] = [
+const CHOICES: [(&str, &[&str]); 5] = [
     ("log.level", &["trace", "debug", "info", "warn", "error", "off"]),
     ("log.format", &["pretty", "json"]),
     ("channel.without_namespace.history_recovery", &["window", "log"]),
     ("channel.without_namespace.force_recovery_mode", &["stream", "cache"]),
+    ("channel.without_namespace.allowed_delta_types[]", &["fossil"]),
 ];
 
 /// What kind of value this is, in words.

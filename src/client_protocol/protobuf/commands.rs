@@ -98,6 +98,7 @@ fn subscribe(bytes: &[u8]) -> Result<SubscribeRequest, Malformed> {
             9 => request.positioned = value.flag()?,
             10 => request.recoverable = value.flag()?,
             11 => request.join_leave = value.flag()?,
+            12 => request.delta = value.text()?,
             _ => {}
         }
         Ok(())

@@ -85,6 +85,7 @@ fn write_subscribe(to: &mut Message, result: &SubscribeResult<'_>) {
     to.number(10, result.positioned);
     write_json(to, 11, result.data);
     to.number(12, result.was_recovering);
+    to.number(13, result.delta);
 }
 
 fn write_publications(to: &mut Message, field: u64, publications: &[WirePublication<'_>]) {
@@ -94,7 +95,7 @@ fn write_publications(to: &mut Message, field: u64, publications: &[WirePublicat
 }
 
 fn write_publication(to: &mut Message, publication: &WirePublication<'_>) {
-    write_json(to, 4, Some(publication.data));
+    to.text(4, publication.data.as_str());
     if let Some(info) = publication.info {
         to.message(5, |to| write_info(to, info));
     }
@@ -102,6 +103,7 @@ fn write_publication(to: &mut Message, publication: &WirePublication<'_>) {
     for (key, value) in publication.tags {
         to.entry(7, key, |to| to.text(2, value));
     }
+    to.number(8, publication.delta);
 }
 
 fn write_info(to: &mut Message, info: &ClientInfo) {

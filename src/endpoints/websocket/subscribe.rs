@@ -36,6 +36,8 @@ pub(super) struct Past {
     data: Option<Arc<Json>>,
     /// In how many seconds the subscription expires, if it does.
     ttl: Option<u32>,
+    /// Whether publications may come as deltas.
+    takes_deltas: bool,
 }
 
 impl Past {
@@ -52,12 +54,18 @@ impl Past {
             data: self.data.as_deref(),
             recoverable: self.recoverable,
             epoch: position.map(|position| position.epoch.clone()),
-            publications: self.publications.iter().map(WirePublication::from).collect(),
+            publications: self.publications.iter().map(|it| self.told(it)).collect(),
             recovered: self.recovered,
             offset: position.map_or(0, |position| position.offset),
             positioned: self.positioned,
             was_recovering: self.was_recovering,
+            delta: self.takes_deltas,
         }
+    }
+
+    fn told<'a>(&self, publication: &'a Publication) -> WirePublication<'a> {
+        let whole = WirePublication::from(publication);
+        if self.takes_deltas { whole.for_deltas(None) } else { whole }
     }
 }
 
@@ -102,9 +110,16 @@ impl Session {
             (request.recoverable, request.positioned) = (false, false);
             request.recover &= options.force_recovery;
         }
+        let takes_deltas = takes_deltas(&request, &options)?;
         self.link.begin_subscription(&channel);
+        if takes_deltas {
+            self.link.take_deltas(&channel);
+        }
         let past = match self.enter(&channel, &options, &request).await {
-            Ok(past) => past.telling(data, expires_at.map(|at| self.prolong_in(&channel, at))),
+            Ok(past) => {
+                let ttl = expires_at.map(|at| self.prolong_in(&channel, at));
+                Past { takes_deltas, ..past.telling(data, ttl) }
+            }
             Err(error) => {
                 self.leave(&channel).await;
                 return Err(error);
@@ -210,6 +225,7 @@ impl Session {
             rest,
             data: None,
             ttl: None,
+            takes_deltas: false,
         })
     }
 
@@ -224,12 +240,15 @@ impl Session {
     }
 
     async fn catch_up(&mut self, channel: &ChannelName, past: Past) {
-        let Past { options, mut position, mut rest, .. } = past;
+        let Past { options, mut position, mut rest, takes_deltas, .. } = past;
+        let wire = self.link.wire();
         loop {
             match rest {
                 Rest::Nothing => match self.link.finish_subscription(channel, position.as_ref()) {
                     Joined::Live(meanwhile) => {
-                        return self.send_meanwhile(channel, position, &meanwhile).await;
+                        return self
+                            .send_meanwhile(channel, position, &meanwhile, takes_deltas)
+                            .await;
                     }
                     Joined::Behind => {}
                     // It was ended while the reply was on its way, so the client must hear of it.
@@ -245,7 +264,11 @@ impl Session {
             match self.read_page(channel, &options, since).await {
                 Ok(Some(page)) => {
                     for publication in &page.publications {
-                        self.link.send_past(self.link.wire().publication(channel, publication));
+                        let frame = match takes_deltas {
+                            true => wire.publication_for_deltas(channel, publication, None),
+                            false => wire.publication(channel, publication),
+                        };
+                        self.link.send_past(frame);
                     }
                     (position, rest) = (Some(page.position), page.rest);
                 }
@@ -272,6 +295,7 @@ impl Session {
         channel: &ChannelName,
         position: Option<StreamPosition>,
         meanwhile: &[Arc<Broadcast>],
+        takes_deltas: bool,
     ) {
         let wire = self.link.wire();
         for broadcast in meanwhile {
@@ -281,7 +305,7 @@ impl Session {
                     return self.start_over(channel).await;
                 }
                 (Some(position), Some(_)) if delivery.publication.offset <= position.offset => {}
-                _ => self.link.send_past(broadcast.frame(wire).clone()),
+                _ => self.link.send_past(broadcast.frame_of(wire, takes_deltas).clone()),
             }
         }
     }
@@ -303,5 +327,14 @@ impl Session {
         if let Some(identity) = &mut self.identity {
             identity.channel_infos.remove(channel);
         }
+    }
+}
+
+/// Whether a subscription takes deltas: where the client asks for it and the channel has them.
+fn takes_deltas(request: &SubscribeRequest, options: &ChannelOptions) -> Result<bool, ClientError> {
+    match request.delta.as_str() {
+        "" => Ok(false),
+        "fossil" => Ok(options.allows_fossil_deltas),
+        _ => Err(ClientError::BAD_REQUEST),
     }
 }

@@ -1,0 +1,93 @@
+//! Subscribers that take deltas: they are told what has changed since the publication before.
+
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::{Channel, Channels};
+use crate::domain::channel::ChannelName;
+use crate::hub::connection::{Connection, Key};
+use crate::hub::frames::Broadcast;
+use crate::hub::pending::Spare;
+
+/// The subscribers of a channel that take deltas and are live.
+#[derive(Default)]
+pub(super) struct DeltaReaders {
+    readers: Vec<Reader>,
+    /// What was delivered last, as long as there are any.
+    last: Option<Arc<Broadcast>>,
+}
+
+struct Reader {
+    slot: u32,
+    /// Whether it was told what was delivered last.
+    has_base: bool,
+}
+
+impl DeltaReaders {
+    pub(super) fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.readers.iter().map(|reader| reader.slot)
+    }
+
+    /// Makes a subscriber live. The first publication that it gets is whole.
+    pub(super) fn add(&mut self, slot: u32) {
+        self.readers.push(Reader { slot, has_base: false });
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) {
+        self.readers.retain(|reader| reader.slot != slot);
+        if self.readers.is_empty() {
+            self.last = None;
+        }
+    }
+
+    /// Queues a broadcast for each and calls `queued`.
+    pub(super) fn deliver(
+        &mut self,
+        broadcast: &Arc<Broadcast>,
+        connections: &mut Slab<Connection>,
+        spare: &mut Spare,
+        mut queued: impl FnMut(u32, &mut Connection),
+    ) {
+        if self.readers.is_empty() {
+            return;
+        }
+        let base = self.last.replace(Arc::clone(broadcast));
+        for reader in &mut self.readers {
+            let Some(connection) = connections.get_mut(reader.slot as usize) else { continue };
+            let base = base.as_ref().filter(|_| reader.has_base);
+            reader.has_base = true;
+            let frame = broadcast.frame_for_deltas(connection.wire, base);
+            connection.pending.push(frame.clone(), spare);
+            queued(reader.slot, connection);
+        }
+    }
+}
+
+impl Channels {
+    /// Has a subscriber that is not live yet take deltas once it is.
+    pub fn take_deltas(&mut self, name: &ChannelName, key: Key) {
+        let Some(&index) = self.by_name.get(name) else { return };
+        let mut joining = self.table[index as usize].joining.iter_mut();
+        if let Some(joining) = joining.find(|joining| joining.slot == key.slot) {
+            joining.takes_deltas = true;
+        }
+    }
+}
+
+impl Channel {
+    /// Makes a subscriber live; returns its place among those who get everything whole.
+    pub(super) fn make_live(&mut self, slot: u32, takes_deltas: bool) -> Option<u32> {
+        if takes_deltas {
+            self.deltas.add(slot);
+            return None;
+        }
+        let place = self.live.len() as u32;
+        self.live.push(slot);
+        Some(place)
+    }
+}
