@@ -116,6 +116,24 @@ impl AdmissionMetrics {
     }
 }
 
+/// What clients say on their connections.
+#[derive(Clone, Default)]
+pub struct ClientMetrics {
+    sent: Counter,
+}
+
+impl ClientMetrics {
+    /// Counts a message of a client that asks for no reply.
+    pub fn sent(&self) {
+        self.sent.inc();
+    }
+
+    fn register(&self, to: &mut Registry) {
+        let help = "Messages of clients by the command send, which nothing here takes";
+        to.register("client_messages", help, self.sent.clone());
+    }
+}
+
 /// The way into the event log.
 #[derive(Clone)]
 pub struct CommitMetrics {
@@ -250,6 +268,7 @@ struct BuildLabels {
 pub struct Metrics {
     pub http: HttpMetrics,
     pub admission: AdmissionMetrics,
+    pub clients: ClientMetrics,
     pub commit: CommitMetrics,
     pub relay: RelayMetrics,
     pub projection: ProjectionMetrics,
@@ -262,11 +281,13 @@ impl Metrics {
         let mut registry = Registry::with_prefix(PREFIX);
         let http = HttpMetrics::default();
         let admission = AdmissionMetrics::default();
+        let clients = ClientMetrics::default();
         let commit = CommitMetrics::default();
         let relay = RelayMetrics::default();
         let projection = ProjectionMetrics::default();
         http.register(&mut registry);
         admission.register(&mut registry);
+        clients.register(&mut registry);
         commit.register(&mut registry);
         relay.register(&mut registry);
         projection.register(&mut registry);
@@ -278,7 +299,7 @@ impl Metrics {
         began.set(started.as_millis() as f64 / 1e3);
         let help = "When the process started, in seconds since the Unix epoch";
         registry.register("process_start_time_seconds", help, began);
-        Self { http, admission, commit, relay, projection, registry }
+        Self { http, admission, clients, commit, relay, projection, registry }
     }
 
     /// All of it as text, with what the hub says of itself now.
@@ -302,6 +323,7 @@ mod tests {
         metrics.http.answered("BREW", "/v1/posts/{id}", 405, millis(2));
         metrics.admission.rate_limited("writes");
         metrics.admission.login_failed();
+        metrics.clients.sent();
         metrics.commit.queued();
         metrics.commit.queued();
         metrics.commit.unqueued();
@@ -320,6 +342,7 @@ mod tests {
             "carillon_http_request_duration_seconds_count{method=\"GET\",route=\"/v1/posts/{id}\"} 1",
             "carillon_rate_limited_requests_total{policy=\"writes\"} 1",
             "carillon_failed_logins_total 1",
+            "carillon_client_messages_total 1",
             "carillon_commits_total 1",
             "carillon_committed_events_total 3",
             "carillon_commit_batch_events_sum 3.0",

@@ -89,8 +89,6 @@ impl Disconnect {
     pub const STALE: Self = Self::new(3502, "stale");
     /// 3503: an operator or a back end closed the connection for good.
     pub const FORCE_NO_RECONNECT: Self = Self::new(3503, "force disconnect");
-    /// 3508: the client asked for something that cannot be answered and is not offered.
-    pub const NOT_AVAILABLE: Self = Self::new(3508, "not available");
 }
 
 /// Why the server ended a subscription. From 2500 on, SDKs subscribe again.

@@ -43,8 +43,8 @@ pub enum Request {
     SubRefresh(SubRefreshRequest),
     /// Asks for an empty reply.
     Ping,
-    /// A command of the protocol that this version does not offer.
-    NotOffered,
+    /// Says something that asks for no reply.
+    Send,
 }
 
 /// `ConnectRequest`.
@@ -189,9 +189,7 @@ impl Command {
         };
         let id = fields.id;
         match fields.into_request() {
-            Some(request) if id > 0 || matches!(request, Request::NotOffered) => {
-                Ok(Self { id, request })
-            }
+            Some(request) if id > 0 || matches!(request, Request::Send) => Ok(Self { id, request }),
             Some(_) => Err(InvalidCommand::Unanswerable),
             None if id > 0 => Err(InvalidCommand::Malformed(id)),
             None if is_empty_object(line) => Ok(Self { id, request: Request::Pong }),
@@ -213,7 +211,7 @@ impl Line {
             .or_else(|| self.rpc.map(Request::Rpc))
             .or_else(|| self.refresh.map(Request::Refresh))
             .or_else(|| self.sub_refresh.map(Request::SubRefresh));
-        offered.or_else(|| self.send.map(|_| Request::NotOffered))
+        offered.or_else(|| self.send.map(|_| Request::Send))
     }
 }
 

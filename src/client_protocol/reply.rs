@@ -192,6 +192,8 @@ struct PushLine<'a> {
 
 #[derive(Serialize)]
 struct Push<'a> {
+    /// Empty where the push is about the connection.
+    #[serde(skip_serializing_if = "str::is_empty")]
     channel: &'a str,
     #[serde(flatten)]
     body: PushBody<'a>,
@@ -205,6 +207,16 @@ enum PushBody<'a> {
     Unsubscribe(Unsubscribed),
     Join(Moved<'a>),
     Leave(Moved<'a>),
+    Refresh(RefreshPush),
+}
+
+/// `Refresh`: the connection expires at another time.
+#[derive(Serialize)]
+struct RefreshPush {
+    #[serde(skip_serializing_if = "is_default")]
+    expires: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    ttl: u32,
 }
 
 /// `Join` and `Leave`: who came or went.
@@ -275,6 +287,12 @@ pub fn encode_passage(passage: &Passage) -> serde_json::Result<Vec<u8>> {
         PassageKind::Leave => PushBody::Leave(moved),
     };
     encode_push(&passage.channel, body)
+}
+
+/// The JSON of a push that says in how many seconds the connection expires, if it does.
+pub fn encode_refresh(ttl: Option<u32>) -> serde_json::Result<Vec<u8>> {
+    let body = PushBody::Refresh(RefreshPush { expires: ttl.is_some(), ttl: ttl.unwrap_or(0) });
+    serde_json::to_vec(&PushLine { push: Push { channel: "", body } })
 }
 
 fn encode_push(channel: &ChannelName, body: PushBody<'_>) -> serde_json::Result<Vec<u8>> {

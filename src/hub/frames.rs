@@ -69,6 +69,12 @@ impl Wire {
         self.frame(&json.expect("a subscribe push holds nothing that JSON cannot say"))
     }
 
+    /// Frames in how many seconds the connection expires, if it does.
+    pub fn refresh(self, ttl: Option<u32>) -> Bytes {
+        let json = reply::encode_refresh(ttl);
+        self.frame(&json.expect("a refresh push holds nothing that JSON cannot say"))
+    }
+
     /// The server's ping of the client protocol.
     pub fn ping(self) -> Bytes {
         self.frame(reply::PING)

@@ -1,7 +1,6 @@
 //! What a back end asks of a session.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use super::session::Session;
 use crate::client_protocol::codes::{ClientError, Disconnect, Unsubscribed};
@@ -96,15 +95,22 @@ impl Session {
         self.link.send(self.link.wire().unsubscribe(channel, Unsubscribed::SERVER));
     }
 
-    /// A connection of a session ends with the session, whatever a back end says.
+    /// Has the connection expire at a time (Unix seconds; 0 and none: never), unless the client shows a new token by then,
+    /// and tells it so. A connection of a session ends with the session, whatever a back end says.
     fn expire_at(&self, expire_at: Option<i64>) {
         if self.identity.as_ref().is_some_and(|identity| identity.session.is_some()) {
             return;
         }
-        let lifetime = expire_at.map(|seconds| {
-            let end = Timestamp::from_millis(seconds.saturating_mul(1_000));
-            end.since(self.app.clock.now()).max(Duration::from_millis(1))
-        });
-        self.link.expires(lifetime);
+        let at = expire_at.filter(|seconds| *seconds > 0);
+        let at = at.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1_000)));
+        if at.is_some_and(|at| self.ttl(at) == 0) {
+            return self.close(Disconnect::EXPIRED);
+        }
+        let ttl = at.map(|at| self.prolong(at));
+        if ttl.is_none() {
+            self.link.expires(None);
+        }
+        self.release();
+        self.link.send(self.link.wire().refresh(ttl));
     }
 }

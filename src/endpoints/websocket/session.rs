@@ -203,8 +203,11 @@ impl Session {
                 self.reply(id, ReplyBody::Ping(Empty {}));
                 Ok(())
             }
-            Request::NotOffered if id == 0 => return self.close(Disconnect::NOT_AVAILABLE),
-            Request::NotOffered => Err(ClientError::NOT_AVAILABLE),
+            // Nothing here wants to hear it, and the protocol has no reply to it.
+            Request::Send => {
+                tracing::debug!(client = %self.client, "a client sent a message");
+                return self.app.metrics.clients.sent();
+            }
         };
         if let Err(error) = outcome {
             self.reply(id, ReplyBody::Error(error));

@@ -27,6 +27,7 @@ pub(super) struct Past {
     /// Where the subscriber stands after `publications`; `None` without history.
     position: Option<StreamPosition>,
     publications: Vec<Publication>,
+    positioned: bool,
     recoverable: bool,
     recovered: bool,
     was_recovering: bool,
@@ -44,7 +45,7 @@ impl Past {
     }
 
     pub(super) fn result(&self) -> SubscribeResult<'_> {
-        let position = self.position.as_ref().filter(|_| self.recoverable);
+        let position = self.position.as_ref().filter(|_| self.positioned);
         SubscribeResult {
             expires: self.ttl.is_some(),
             ttl: self.ttl.unwrap_or_default(),
@@ -54,7 +55,7 @@ impl Past {
             publications: self.publications.iter().map(WirePublication::from).collect(),
             recovered: self.recovered,
             offset: position.map_or(0, |position| position.offset),
-            positioned: self.recoverable,
+            positioned: self.positioned,
             was_recovering: self.was_recovering,
         }
     }
@@ -77,7 +78,7 @@ impl Session {
     pub(super) async fn subscribe(
         &mut self,
         id: u32,
-        request: SubscribeRequest,
+        mut request: SubscribeRequest,
     ) -> Result<(), ClientError> {
         let channel = self.channel(&request.channel)?;
         if self.link.is_subscribed(&channel) {
@@ -93,8 +94,13 @@ impl Session {
         if self.link.subscriptions() >= self.app.limits.channel_limit + server_side {
             return Err(ClientError::LIMIT_EXCEEDED);
         }
-        if request.join_leave && self.may_hear_passages(&channel) {
+        if request.join_leave && self.would_be_permitted(&channel, Action::HearPassages) {
             options.force_push_join_leave = true;
+        }
+        if !self.would_be_permitted(&channel, Action::ReadHistory) {
+            // Who may not read the past is told of it only where all are.
+            (request.recoverable, request.positioned) = (false, false);
+            request.recover &= options.force_recovery;
         }
         self.link.begin_subscription(&channel);
         let past = match self.enter(&channel, &options, &request).await {
@@ -136,10 +142,9 @@ impl Session {
         })
     }
 
-    /// Whether a subscriber may be told who joins and leaves, where that is told at all.
-    fn may_hear_passages(&self, channel: &ChannelName) -> bool {
-        let (action, user) = (Action::HearPassages, self.user_name());
-        self.app.permissions.check(user, channel, action, true).is_ok()
+    /// Whether the client may act in a channel once it is subscribed.
+    fn would_be_permitted(&self, channel: &ChannelName, action: Action) -> bool {
+        self.app.permissions.check(self.user_name(), channel, action, true).is_ok()
     }
 
     /// Reads what the subscriber missed, and enters the presence where the channel has one.
@@ -161,9 +166,10 @@ impl Session {
         options: &ChannelOptions,
         request: &SubscribeRequest,
     ) -> Result<Past, ClientError> {
-        let asked = request.recoverable || request.recover || request.positioned;
-        let wanted = asked || options.force_recovery || options.force_positioning;
-        let recoverable = wanted && options.keeps_history();
+        let recovers = request.recoverable || request.recover || options.force_recovery;
+        let recoverable = recovers && options.keeps_history();
+        let watched = recovers || request.positioned || options.force_positioning;
+        let positioned = watched && options.keeps_history();
         let since = (recoverable && request.recover)
             .then(|| Since { epoch: request.epoch.clone(), offset: request.offset });
         let was_recovering = since.is_some();
@@ -197,6 +203,7 @@ impl Session {
             options,
             position,
             publications,
+            positioned,
             recoverable,
             recovered,
             was_recovering,

@@ -211,7 +211,7 @@ impl Session {
     }
 
     /// In how many seconds it is `at`; 0 if it is over.
-    fn ttl(&self, at: Timestamp) -> u32 {
+    pub(super) fn ttl(&self, at: Timestamp) -> u32 {
         let left = at.as_millis().div_euclid(1_000) - self.app.clock.now().as_millis() / 1_000;
         u32::try_from(left.max(0)).unwrap_or(u32::MAX)
     }

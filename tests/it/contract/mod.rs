@@ -23,6 +23,7 @@ mod notifications;
 mod openapi;
 mod posts;
 mod posts_edit;
+mod protocol;
 mod refusals;
 mod segments;
 mod server_api;

@@ -255,6 +255,23 @@ impl Socket {
         within(PATIENCE, &format!("a push in {channel}"), wait).await
     }
 
+    /// The next push that is about no channel.
+    pub(crate) async fn bare_push(&mut self) -> Value {
+        loop {
+            if let Some(at) = self.pushes.iter().position(|push| push.get("channel").is_none()) {
+                return self.pushes.remove(at).expect("it was just found");
+            }
+            if let Err(closed) = self.read().await {
+                panic!("{closed:?} instead of a push about the connection");
+            }
+        }
+    }
+
+    /// How many replies and pushes have come that nobody asked for.
+    pub(crate) fn unasked(&self) -> usize {
+        self.replies.len() + self.pushes.len()
+    }
+
     /// The next publication of a channel, which must be of this type.
     pub(crate) async fn told(&mut self, channel: &str, kind: &str) -> Value {
         let publication = self.publication(channel).await;

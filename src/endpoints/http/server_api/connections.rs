@@ -105,7 +105,7 @@ pub(super) struct RefreshBody {
     /// Whether they end at once, as ones that have expired.
     #[serde(default)]
     expired: bool,
-    /// When they expire (Unix seconds); never by themselves if it is not given.
+    /// When they expire unless the client shows a new token (Unix seconds); never if it is 0 or not given.
     #[serde(default)]
     expire_at: Option<i64>,
 }
