@@ -78,8 +78,10 @@ impl TokenVerifier {
         }
         match &self.keys {
             Keys::Fixed(keys) => {
-                let key = keys.of(header.alg).ok_or(Refusal::Invalid)?;
-                verify(token, key, header.alg)
+                let previous = keys.previous(header.alg, self.clock.now());
+                let candidates = keys.of(header.alg).into_iter().chain(previous);
+                let mut verified = candidates.map(|key| verify(token, key, header.alg));
+                verified.find(Result::is_ok).unwrap_or(Err(Refusal::Invalid))
             }
             Keys::Published(keys) => {
                 let kid = header.kid.ok_or(Refusal::Invalid)?;

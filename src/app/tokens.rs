@@ -11,6 +11,7 @@ use crate::adapters::key_endpoint::KeyEndpoint;
 use crate::adapters::system::SystemClock;
 use crate::admission::authenticate::Bearers;
 use crate::admission::tokens::{Demands, FixedKeys, Keys, PublishedKeys, TokenVerifier};
+use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::settings::{Settings, TokenChecks};
 
@@ -39,7 +40,10 @@ fn verifier(
             &checks.ecdsa_public_key,
             &checks.ed25519_public_key,
         );
-        Keys::Fixed(keys.map_err(|error| format!("{section}: {error}"))?)
+        let keys = keys.map_err(|error| format!("{section}: {error}"))?;
+        let until = checks.hmac_previous_secret_key_valid_until;
+        let until = (until > 0).then(|| Timestamp::from_millis(until.saturating_mul(1_000)));
+        Keys::Fixed(keys.succeeding(checks.hmac_previous_secret_key.expose(), until))
     } else {
         let source = KeyEndpoint::new(endpoint);
         let source = source.map_err(|error| format!("{section}.jwks_public_endpoint: {error}"))?;

@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 use super::values::{self, StoreUrl};
 
 /// Whole numbers that may be other than from 1 to [`GREATEST`].
-const RANGES: [(&str, u64, u64); 18] = [
+const RANGES: [(&str, u64, u64); 20] = [
     ("http_server.port", 0, 65_535),
     ("accounts.hash_concurrency", 0, 1_024),
     ("accounts.pool.max_connections", 1, 10_000),
@@ -21,6 +21,8 @@ const RANGES: [(&str, u64, u64); 18] = [
     ("content.pool.min_connections", 0, 10_000),
     ("hub.shards", 0, 1_024),
     ("channel.without_namespace.history_size", 0, GREATEST),
+    ("client.subscription_token.hmac_previous_secret_key_valid_until", 0, GREATEST),
+    ("client.token.hmac_previous_secret_key_valid_until", 0, GREATEST),
     ("trending.list_size", 1, 200),
     ("trending.weights.view", 0, 1_000_000),
     ("trending.weights.like", 0, 1_000_000),

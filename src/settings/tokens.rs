@@ -30,6 +30,10 @@ pub struct SubscriptionToken {
 pub struct TokenChecks {
     /// The shared secret of HS256, HS384 and HS512; empty: none.
     pub hmac_secret_key: Secret,
+    /// The secret before that one, which still counts beside it; empty: none.
+    pub hmac_previous_secret_key: Secret,
+    /// When it ceases to (Unix seconds); 0: never.
+    pub hmac_previous_secret_key_valid_until: i64,
     /// The key of RS256, RS384 and RS512 in PEM; empty: none.
     pub rsa_public_key: String,
     /// The key of ES256 and ES384 in PEM; empty: none.

@@ -16,6 +16,7 @@ force_recovery_mode = "cache"
 [[channel.namespaces]]
 name = "asked"
 allow_subscribe_for_client = true
+allow_history_for_subscriber = true
 history_size = 1
 history_ttl = "60s"
 force_recovery_mode = "cache"

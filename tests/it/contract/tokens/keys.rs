@@ -53,6 +53,24 @@ async fn public_keys_of_the_settings_count_for_their_algorithms() {
 }
 
 #[tokio::test]
+async fn the_secret_before_counts_until_its_time_is_over() {
+    for (until, counts) in [(0, true), (seconds(60), true), (seconds(-60), false)] {
+        let server = Server::with(&format!(
+            "[client.token]\nhmac_secret_key = \"{SECRET}\"\nhmac_previous_secret_key = \"old\"\n\
+             hmac_previous_secret_key_valid_until = {until}\n",
+        ))
+        .await;
+        let claims = json!({"sub": "ada"});
+        server.socket(&jwt(claims.clone())).await;
+        match counts {
+            true => drop(server.socket(&signed("old", &claims)).await),
+            false => assert_eq!(closed_with(&server, &signed("old", &claims)).await, 3500),
+        }
+        assert_eq!(closed_with(&server, &signed("older", &claims)).await, 3500);
+    }
+}
+
+#[tokio::test]
 async fn bad_keys_are_listed_and_not_shown() {
     let settings = format!(
         "[client.token]\nrsa_public_key = '''{}'''\necdsa_public_key = \"hunter2\"\n\
