@@ -30,6 +30,7 @@ use crate::commands::publish::Publish;
 use crate::commands::register_user::RegisterUser;
 use crate::commands::update_profile::UpdateProfile;
 use crate::domain::ids::Incarnation;
+use crate::endpoints::asyncapi;
 use crate::endpoints::openapi::Document;
 use crate::endpoints::router;
 use crate::endpoints::services::{AccountServices, Limits, Services};
@@ -131,6 +132,7 @@ pub(super) fn services(
         entropy: Arc::clone(entropy),
         limits: limits(settings)?,
         document: Document::of(&router::described()),
+        channels_document: Document::of(&asyncapi::described()),
         io: Handle::current(),
         ready: AtomicBool::new(true),
     })

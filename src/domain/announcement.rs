@@ -17,6 +17,7 @@ use super::notification::{InboxState, Notice, Notification, notices_of};
 use super::post::{Post, PostCounts};
 use super::publication::{Json, PublicationBody};
 use super::time::Timestamp;
+use super::trending::TrendingItem;
 
 /// What holds at present of that which announcements tell of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -294,6 +295,19 @@ pub fn recounted_body(event: EventId, now: Timestamp, inbox: InboxState) -> Arc<
     })
 }
 
+/// What readers of a ranked list are told: the list as it is now. It stands for no event, and has an id of its own.
+pub fn trending_body(id: EventId, now: Timestamp, items: &[TrendingItem]) -> Arc<PublicationBody> {
+    #[derive(Serialize)]
+    struct Changed<'a> {
+        r#type: &'static str,
+        id: EventId,
+        time: Timestamp,
+        items: &'a [TrendingItem],
+    }
+    published(LIST, &Changed { r#type: LIST, id, time: now, items })
+}
+
+const LIST: &str = "trending.changed";
 const CREATED: &str = "notification.created";
 const CORRECTED: &str = "counters.corrected";
 
@@ -332,8 +346,11 @@ fn comment_of(fact: &Fact) -> Option<&Comment> {
 }
 
 fn written(announcement: &Announcement<'_>) -> Arc<PublicationBody> {
-    let data =
-        Json::from_value(announcement).expect("an announcement holds nothing that JSON cannot say");
-    let tags = BTreeMap::from([("type".to_owned(), announcement.r#type.to_owned())]);
+    published(announcement.r#type, announcement)
+}
+
+fn published(kind: &str, data: &impl Serialize) -> Arc<PublicationBody> {
+    let data = Json::from_value(data).expect("an announcement holds nothing that JSON cannot say");
+    let tags = BTreeMap::from([("type".to_owned(), kind.to_owned())]);
     Arc::new(PublicationBody { data, info: None, tags })
 }

@@ -120,13 +120,14 @@ pub struct Follow {
 }
 
 /// Which items of their inbox the actor read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InboxRead {
     /// Single items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<EventId>,
     /// Everything that happened up to this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub through: Option<Timestamp>,
 }
 

@@ -3,6 +3,7 @@
 
 pub mod account_watch;
 pub mod action;
+pub mod asyncapi;
 pub mod console;
 pub mod http;
 pub mod limited;

@@ -8,6 +8,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::asyncapi;
 use super::console;
 use super::http::{
     comments, feed, follows, health, interactions, me, metrics, notifications, posts, server_api,
@@ -72,6 +73,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::ready))
         .routes(routes!(metrics::show))
         .routes(routes!(openapi::show))
+        .routes(routes!(asyncapi::show))
 }
 
 /// All routes.

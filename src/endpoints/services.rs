@@ -80,6 +80,7 @@ pub struct Services {
     pub entropy: Arc<dyn Entropy>,
     pub limits: Limits,
     pub document: Document,
+    pub channels_document: Document,
     /// Where everything runs that waits for a store.
     pub io: Handle,
     /// Whether all that is rebuilt from the log is there.

@@ -1,17 +1,15 @@
 //! The trending lists: counted again from the log at the start, and told whenever they change.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use crate::domain::announcement::trending_body;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::Namespaces;
-use crate::domain::publication::{Json, PublicationBody};
 use crate::domain::time::Timestamp;
 use crate::domain::trending::{Ranked, TrendingItem, Window, tally_of};
 use crate::ports::StoreError;
@@ -29,8 +27,6 @@ const MINTED_BEFORE: Duration = Duration::from_secs(60);
 /// How often a list is put together although the ranking is what it was: titles change, and
 /// posts are removed.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// The `type` of the publications.
-const CHANGED: &str = "trending.changed";
 
 /// Between looks whether something was lost.
 const WHOLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -131,15 +127,6 @@ struct Told {
     items: Vec<TrendingItem>,
 }
 
-/// The data of a publication.
-#[derive(Serialize)]
-struct Changed<'a> {
-    r#type: &'static str,
-    id: EventId,
-    time: Timestamp,
-    items: &'a [TrendingItem],
-}
-
 impl TrendingPublisher {
     /// Publishes each list that changed, every interval, until `stopping` turns true.
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
@@ -191,10 +178,7 @@ impl TrendingPublisher {
         let channel = ChannelName::trending(window.as_str());
         let retention = self.namespaces.options(&channel).and_then(Retention::of);
         let id = EventId::from_parts(now, self.entropy.bytes::<10>());
-        let data = Json::from_value(&Changed { r#type: CHANGED, id, time: now, items });
-        let data = data.expect("a list holds nothing that JSON cannot say");
-        let tags = BTreeMap::from([("type".to_owned(), CHANGED.to_owned())]);
-        let body = Arc::new(PublicationBody { data, info: None, tags });
+        let body = trending_body(id, now, items);
         // It stands for no event: the next list takes its place.
         self.broker.publish(&[Outgoing { channel, event: None, body, retention }]).await?;
         Ok(())

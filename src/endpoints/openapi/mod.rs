@@ -2,12 +2,13 @@
 //! of the same, so that neither knows a route that the other does not.
 
 pub mod problems;
-mod schemas;
+pub(super) mod schemas;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::openapi::OpenApi as Described;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
@@ -49,31 +50,39 @@ pub struct Document {
 
 impl Document {
     /// Writes a description down.
-    pub fn of(described: &Described) -> Self {
+    pub fn of(described: &impl Serialize) -> Self {
         let body = serde_json::to_vec(described).expect("a description has texts as keys");
         let hash =
             Sha256::digest(&body).iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte));
         let tag = HeaderValue::try_from(format!("\"{hash:032x}\""));
         Self { body: body.into(), tag: tag.expect("hex digits in quotes can stand in a header") }
     }
+
+    /// Sends it, unless the caller has it.
+    pub fn answer(&self, headers: &HeaderMap) -> Response {
+        let Self { body, tag } = self;
+        let caching = [
+            (header::ETAG, tag.clone()),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ];
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        if headers.get(header::IF_NONE_MATCH).is_some_and(|held| holds(&text(held), &text(tag))) {
+            return (StatusCode::NOT_MODIFIED, caching).into_response();
+        }
+        (caching, [(header::CONTENT_TYPE, "application/json")], body.clone()).into_response()
+    }
 }
 
 /// Describes every operation that there is (OpenAPI 3.1).
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations", operation_id = "describe",
-    responses((status = 200, body = Object))
+    responses(
+        (status = 200, body = Object),
+        (status = 304, description = "It is what `If-None-Match` names."),
+    )
 )]
 pub async fn show(State(app): State<App>, headers: HeaderMap) -> Response {
-    let Document { body, tag } = &app.document;
-    let caching = [
-        (header::ETAG, tag.clone()),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ];
-    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|held| holds(&text(held), &text(tag))) {
-        return (StatusCode::NOT_MODIFIED, caching).into_response();
-    }
-    (caching, [(header::CONTENT_TYPE, "application/json")], body.clone()).into_response()
+    app.document.answer(&headers)
 }
 
 /// Adds to every operation what follows from what stands at its handler, and defines what they share.

@@ -6,11 +6,11 @@ use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayItems, Ref, Schema};
 
-type Schemas = BTreeMap<String, RefOr<Schema>>;
+pub(in crate::endpoints) type Schemas = BTreeMap<String, RefOr<Schema>>;
 
 /// Puts references where type arguments were written out, and takes back defaults that are none: of fields that must be
 /// given, and those that say no more than that the field may be missing.
-pub(super) fn tidy(schemas: &mut Schemas) {
+pub(in crate::endpoints) fn tidy(schemas: &mut Schemas) {
     let named = schemas.clone();
     for schema in schemas.values_mut() {
         let RefOr::T(Schema::Object(object)) = schema else {

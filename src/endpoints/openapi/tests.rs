@@ -126,6 +126,12 @@ fn every_example_fits_its_schema() {
 }
 
 #[test]
+fn the_codes_that_a_back_end_may_close_with_are_documented() {
+    let code = &document()["components"]["schemas"]["Ending"]["properties"]["code"];
+    assert_eq!((&code["minimum"], &code["maximum"]), (&json!(3_000), &json!(4_999)), "{code}");
+}
+
+#[test]
 fn the_router_has_no_route_that_is_not_described() {
     let text = include_str!("../router.rs").replace(".merge(pages())", "");
     let mut plain: Vec<_> = text.split(".route(").skip(1).collect();

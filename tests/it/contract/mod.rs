@@ -2,6 +2,7 @@
 
 mod account;
 mod accounts;
+mod asyncapi;
 mod audit;
 mod cache;
 mod commands;

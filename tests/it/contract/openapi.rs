@@ -307,7 +307,9 @@ async fn the_server_api_and_the_operations_have_the_documented_shapes() {
         answer.expect(200);
         document.check("post", &path, &answer);
     }
-    for path in ["/health", "/health/live", "/health/ready", "/metrics", "/openapi.json"] {
+    for path in
+        ["/health", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/asyncapi.json"]
+    {
         let answer = api.get(path).send().await;
         answer.expect(200);
         document.check("get", path, &answer);

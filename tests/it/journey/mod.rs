@@ -5,6 +5,7 @@ mod community;
 mod idempotency;
 mod inbox;
 mod news;
+mod python;
 mod recovery;
 mod restart;
 mod rpc;

@@ -23,6 +23,7 @@ enum Wire {
 pub(crate) struct Cut {
     address: SocketAddr,
     wire: Arc<watch::Sender<Wire>>,
+    target: watch::Sender<SocketAddr>,
     accepting: JoinHandle<()>,
 }
 
@@ -32,8 +33,9 @@ impl Cut {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let wire = Arc::new(watch::Sender::new(Wire::Whole));
-        let accepting = tokio::spawn(accept(listener, target, Arc::clone(&wire)));
-        Self { address, wire, accepting }
+        let target = watch::Sender::new(target);
+        let accepting = tokio::spawn(accept(listener, target.subscribe(), Arc::clone(&wire)));
+        Self { address, wire, target, accepting }
     }
 
     /// Lays a wire to the server of a database's URL, which listens at `port` unless the URL says otherwise; and
@@ -53,6 +55,11 @@ impl Cut {
     /// Where clients connect.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on, new connections lead to `target`: to a server that has another port since it was started again.
+    pub(crate) fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
     }
 
     /// Breaks every connection; until `mend`, new ones break as soon as they are made.
@@ -77,9 +84,14 @@ impl Drop for Cut {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, wire: Arc<watch::Sender<Wire>>) {
+async fn accept(
+    listener: TcpListener,
+    target: watch::Receiver<SocketAddr>,
+    wire: Arc<watch::Sender<Wire>>,
+) {
     while let Ok((near, _)) = listener.accept().await {
         let mut wire = wire.subscribe();
+        let target = *target.borrow();
         if *wire.borrow() != Wire::Cut {
             tokio::spawn(async move {
                 tokio::select! {

@@ -20,7 +20,7 @@ pub(crate) use cut::Cut;
 pub(crate) use databases::{Databases, on_servers};
 pub(crate) use feed::{event_id, pages, title, titles};
 pub(crate) use follower::{Follower, Heard, Places};
-pub(crate) use node::{Script, installed};
+pub(crate) use node::{Script, installed, python};
 pub(crate) use raw::{Raw, upgrade_request};
 pub(crate) use redis_process::RedisProcess;
 pub(crate) use redis_wire::RedisWire;

@@ -1,5 +1,5 @@
-//! Scripts for Node.js that play the client: what they need is installed as their lock file pins it, once, outside of
-//! the clone; what they tell comes as JSON, one object a line.
+//! Scripts for Node.js and Python that play the client: what they need is installed as their lock file pins it, once,
+//! outside of the clone; what they tell comes as JSON, one object a line.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -55,23 +55,59 @@ fn install(suite: &str) -> Result<PathBuf, String> {
     for file in ["package.json", "package-lock.json"] {
         std::fs::copy(sources.join(file), fresh.path().join(file)).map_err(|e| e.to_string())?;
     }
-    let output = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(fresh.path())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| format!("npm cannot be started: {e}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(format!("npm ci failed: {said:.500}"));
-    }
-    match std::fs::rename(fresh.path(), &home) {
-        Ok(()) => {}
-        // Another run may have put the same there meanwhile; then this copy goes away again.
-        Err(_) if home.is_dir() => {}
-        Err(e) => return Err(e.to_string()),
-    }
+    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    run(Command::new("npm").args(npm).current_dir(fresh.path()))?;
+    named(fresh.path(), &home)?;
     Ok(home)
+}
+
+/// Installs what `requirements.txt` of `suite` pins into a virtual environment, once a file: its interpreter. Or why it
+/// cannot be.
+pub(crate) async fn python(suite: &'static str) -> Result<PathBuf, String> {
+    if !has_program("python3") {
+        return Err("python3 is not installed".to_owned());
+    }
+    let installation = tokio::task::spawn_blocking(move || install_python(suite)).await;
+    installation.unwrap_or_else(|e| panic!("the installation panicked: {e}"))
+}
+
+fn install_python(suite: &str) -> Result<PathBuf, String> {
+    let pinned = sources(suite).join("requirements.txt");
+    let lock = std::fs::read(&pinned).map_err(|e| e.to_string())?;
+    let kept = cache().join(format!("{suite}-python"));
+    let home = kept.join(format!("{:016x}", fingerprint(&lock)));
+    if !home.is_dir() {
+        std::fs::create_dir_all(&kept).map_err(|e| e.to_string())?;
+        let fresh = tempfile::tempdir_in(&kept).map_err(|e| e.to_string())?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(fresh.path()))?;
+        let pip =
+            ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--requirement"];
+        run(Command::new(fresh.path().join("bin/python")).args(pip).arg(&pinned))?;
+        // Of what stands in it, only the scripts in bin/ know where it was made; python itself looks around.
+        named(fresh.path(), &home)?;
+    }
+    Ok(home.join("bin/python"))
+}
+
+/// Runs a command of an installation to its end.
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|e| format!("{command:?} cannot be started: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{command:?} failed: {said:.500}"))
+}
+
+/// Gives an installation that is whole its name.
+fn named(fresh: &Path, home: &Path) -> Result<(), String> {
+    match std::fs::rename(fresh, home) {
+        Ok(()) => Ok(()),
+        // Another run may have put the same there meanwhile; then this copy goes away again.
+        Err(_) if home.is_dir() => Ok(()),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 /// A script as a running process, and what it tells. Dropping it ends it.
@@ -84,14 +120,25 @@ pub(crate) struct Script {
 impl Script {
     /// Starts `file` of `suite` with the directory of its modules and `arguments`.
     pub(crate) fn start(suite: &str, file: &str, modules: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new("node")
-            .arg(sources(suite).join(file))
-            .arg(modules)
-            .args(arguments)
+        let mut command = Command::new("node");
+        command.arg(sources(suite).join(file)).arg(modules).args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Starts `file` of `suite` with an interpreter of [`python`] and, as its argument, settings.
+    pub(crate) fn python(suite: &str, file: &str, interpreter: &Path, settings: &Value) -> Self {
+        let mut command = Command::new(interpreter);
+        // Nothing is written beside the sources.
+        command.arg("-B").arg(sources(suite).join(file)).arg(settings.to_string());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("node starts");
+            .expect("the interpreter starts");
         let (teller, told) = mpsc::unbounded_channel();
         let input = child.stdin.take().expect("stdin is piped");
         let output = child.stdout.take().expect("stdout is piped");

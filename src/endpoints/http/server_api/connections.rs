@@ -68,6 +68,7 @@ pub(super) struct UnsubscribeBody {
 #[derive(Deserialize, ToSchema)]
 struct Ending {
     /// 3000 to 4999; below 3500 and from 4000 to 4499 clients connect again.
+    #[schema(minimum = 3_000, maximum = 4_999)]
     code: u16,
     /// At most 120 bytes.
     #[serde(default)]
