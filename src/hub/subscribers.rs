@@ -140,7 +140,7 @@ impl Channels {
                 channel.ahead.push(Ahead { slot, told: told.clone(), takes_deltas });
             }
             None => {
-                let place = channel.make_live(key.slot, joining.takes_deltas);
+                let place = channel.make_live(key.slot, joining.takes_deltas, None);
                 membership.place = place.unwrap_or(ELSEWHERE);
             }
         }
@@ -236,12 +236,14 @@ impl Channels {
         let caught_up: Vec<_> = channel.ahead.extract_if(.., caught_up).collect();
         for ahead in caught_up {
             let Some(connection) = connections.get_mut(ahead.slot as usize) else { continue };
+            let mut told = None;
             if ahead.compared_with(&broadcast.delivery) == Ordering::Less {
+                told = Some(broadcast);
                 let frame = broadcast.frame_of(connection.wire, ahead.takes_deltas);
                 connection.pending.push(frame.clone(), spare);
                 queued(ahead.slot, connection);
             }
-            let place = channel.make_live(ahead.slot, ahead.takes_deltas);
+            let place = channel.make_live(ahead.slot, ahead.takes_deltas, told);
             if let Some(membership) = connection.memberships.iter_mut().find(|m| m.channel == index)
             {
                 membership.place = place.unwrap_or(ELSEWHERE);

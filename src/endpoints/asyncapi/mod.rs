@@ -98,6 +98,9 @@ fn servers() -> Value {
     };
     json!({
         "websocket": server("/connection/websocket", "ws", "Both ways: any channels, and commands."),
+        "sse": server("/connection/sse", "http", "The same over HTTP alone; commands go to /emulation."),
+        "http_stream": server("/connection/http_stream", "http", "The same, as one response that does not end."),
+        "uni_websocket": server("/connection/uni_websocket", "ws", "One way: the inbox."),
         "uni_sse": server("/connection/uni_sse", "http", "One way, as server-sent events: the inbox."),
     })
 }

@@ -66,7 +66,7 @@ pub async fn emulation(State(app): State<App>, request: Request) -> Result<Respo
 /// Answers a browser that asks whether a page of another origin may do that.
 #[utoipa::path(
     options, path = "/emulation", tag = "connections", operation_id = "emulation_preflight",
-    responses((status = 204), ForeignOrigin)
+    responses((status = 204, description = "It may, as the headers say."), ForeignOrigin)
 )]
 pub async fn preflight(State(app): State<App>, headers: HeaderMap) -> Result<Response, Refused> {
     origins::preflight(&app, &headers)

@@ -47,7 +47,7 @@ pub async fn http_stream(State(app): State<App>, request: Request) -> Result<Res
 /// Answers a browser that asks whether a page of another origin may do that.
 #[utoipa::path(
     options, path = "/connection/http_stream", tag = "connections", operation_id = "http_stream_preflight",
-    responses((status = 204), ForeignOrigin)
+    responses((status = 204, description = "It may, as the headers say."), ForeignOrigin)
 )]
 pub async fn preflight(State(app): State<App>, headers: HeaderMap) -> Result<Response, Refused> {
     origins::preflight(&app, &headers)

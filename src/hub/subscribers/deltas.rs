@@ -33,9 +33,12 @@ impl DeltaReaders {
         self.readers.iter().map(|reader| reader.slot)
     }
 
-    /// Makes a subscriber live. The first publication that it gets is whole.
-    pub(super) fn add(&mut self, slot: u32) {
-        self.readers.push(Reader { slot, has_base: false });
+    /// Makes a subscriber live. If it was told what was delivered `last`, whole, the next may be a delta.
+    fn add(&mut self, slot: u32, last: Option<&Arc<Broadcast>>) {
+        if let Some(last) = last {
+            self.last = Some(Arc::clone(last));
+        }
+        self.readers.push(Reader { slot, has_base: last.is_some() });
     }
 
     pub(super) fn remove(&mut self, slot: u32) {
@@ -80,10 +83,16 @@ impl Channels {
 }
 
 impl Channel {
-    /// Makes a subscriber live; returns its place among those who get everything whole.
-    pub(super) fn make_live(&mut self, slot: u32, takes_deltas: bool) -> Option<u32> {
+    /// Makes a subscriber live, who was told what was delivered `last`, if it says so; returns its place among those who get
+    /// everything whole.
+    pub(super) fn make_live(
+        &mut self,
+        slot: u32,
+        takes_deltas: bool,
+        last: Option<&Arc<Broadcast>>,
+    ) -> Option<u32> {
         if takes_deltas {
-            self.deltas.add(slot);
+            self.deltas.add(slot, last);
             return None;
         }
         let place = self.live.len() as u32;

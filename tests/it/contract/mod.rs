@@ -8,6 +8,7 @@ mod cache;
 mod commands;
 mod comments;
 mod connect;
+mod deltas;
 mod deployment;
 mod discretion;
 mod doctor;

@@ -85,6 +85,7 @@ fn ask(api: &Api, method: &str, path: &str) -> Ask {
         "post" => api.post(path),
         "patch" => api.patch(path),
         "delete" => api.delete(path),
+        "options" => api.options(path),
         _ => panic!("no documented operation is a {method}"),
     }
 }

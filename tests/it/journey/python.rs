@@ -5,9 +5,6 @@ use serde_json::{Value, json};
 
 use crate::support::{API_KEY, Cut, PATIENCE, Script, Server, python, skipped, within};
 
-/// Whether the socket speaks protobuf.
-const SPEAKS_PROTOBUF: bool = false;
-
 const SETTINGS: &str = r#"
 relay.wait_timeout = "10s"
 client.token.hmac_secret_key = "secret of a back end"
@@ -107,8 +104,5 @@ async fn the_python_client_lives_through_expiry_a_kill_and_the_end_of_its_sessio
 #[tokio::test]
 async fn the_python_client_does_so_in_protobuf() {
     let test = "the_python_client_does_so_in_protobuf";
-    if !SPEAKS_PROTOBUF {
-        return skipped(test, "the socket does not speak protobuf yet");
-    }
     journey(true, test).await;
 }

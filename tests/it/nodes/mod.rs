@@ -15,6 +15,7 @@ mod publications;
 mod server_api;
 mod session_cache;
 mod start;
+mod streams;
 mod takeover;
 
 /// A channel that anybody may subscribe to, in every node's settings. An answer waits for the relay as long as it

@@ -82,6 +82,11 @@ impl Api {
         self.ask(Method::PATCH, path)
     }
 
+    /// An OPTIONS still to be sent.
+    pub(crate) fn options(&self, path: &str) -> Ask {
+        self.ask(Method::OPTIONS, path)
+    }
+
     /// A DELETE still to be sent.
     pub(crate) fn delete(&self, path: &str) -> Ask {
         self.ask(Method::DELETE, path)
