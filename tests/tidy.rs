@@ -227,6 +227,33 @@ fn every_error_code_is_documented() {
 }
 
 #[test]
+fn every_test_that_the_protocol_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tables = std::fs::read_to_string(root.join("PROTOCOL.md")).unwrap_or_default();
+    assert!(
+        tables.lines().filter(|line| line.starts_with('|')).count() > 60,
+        "PROTOCOL.md has tables"
+    );
+    none(unproven(&tables, &sources()));
+}
+
+#[test]
+fn the_check_of_named_tests_can_complain() {
+    let source = Source::new("tests/a.rs", "async fn this_is_shown_by_it() {}");
+    let tables = "`this_is_shown_by_it` `and_this_by_nothing_at_all` `allow_history_for_client`";
+    assert_eq!(unproven(tables, &[source]).len(), 1);
+}
+
+/// What a text names as a test, by its many words, and is none.
+fn unproven(text: &str, sources: &[Source]) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let is_test = |name: &&str| name.split('_').count() > 4 && !name.contains(' ');
+    let exists = |name: &str| sources.iter().any(|it| it.text.contains(&format!("fn {name}(")));
+    let missing = quoted.filter(is_test).filter(|name| !exists(name));
+    missing.map(|name| format!("PROTOCOL.md: there is no test {name}")).collect()
+}
+
+#[test]
 fn the_size_checks_can_complain() {
     let long = "let x = 1;\n".repeat(MAX_FUNCTION_LINES);
     let function = Source::new("src/a.rs", &format!("fn long() {{\n{long}}}\nfn short() {{}}\n"));

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 
-pub use claims::{ConnectionToken, Demands, Grant, Overrides, SubscriptionToken};
+pub use claims::{ConnectionToken, Demands, Grant, SubscriptionToken};
 pub use keys::{FixedKeys, InvalidKey};
 pub use published::PublishedKeys;
 

@@ -1,5 +1,6 @@
 //! Namespaces: what the channels of one kind are allowed and how they remember.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -106,6 +107,62 @@ impl ChannelOptions {
             built_in: true,
             ..Self::default()
         }
+    }
+}
+
+/// Options of a channel that are others for one subscription; `None` leaves one as it is. Written as Centrifugo writes them:
+/// `{"presence": {"value": false}}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Overrides {
+    /// Whether the subscriber is seen in the presence.
+    #[serde(with = "switch")]
+    pub presence: Option<bool>,
+    /// Whether others are told that the subscriber joins and leaves.
+    #[serde(with = "switch")]
+    pub join_leave: Option<bool>,
+    /// Whether the subscriber is told who joins and leaves although the client did not ask for it.
+    #[serde(with = "switch")]
+    pub force_push_join_leave: Option<bool>,
+    /// Whether the subscription recovers although the client did not ask for it.
+    #[serde(with = "switch")]
+    pub force_recovery: Option<bool>,
+    /// Whether the subscription is positioned although the client did not ask for it.
+    #[serde(with = "switch")]
+    pub force_positioning: Option<bool>,
+}
+
+impl Overrides {
+    /// The options that hold for the subscription.
+    pub fn over(&self, options: ChannelOptions) -> ChannelOptions {
+        let forced = self.force_push_join_leave;
+        ChannelOptions {
+            presence: self.presence.unwrap_or(options.presence),
+            join_leave: self.join_leave.unwrap_or(options.join_leave),
+            force_push_join_leave: forced.unwrap_or(options.force_push_join_leave),
+            force_recovery: self.force_recovery.unwrap_or(options.force_recovery),
+            force_positioning: self.force_positioning.unwrap_or(options.force_positioning),
+            ..options
+        }
+    }
+}
+
+/// `BoolValue` of Centrifugo, which tells false from not given.
+mod switch {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Switch {
+        #[serde(default)]
+        value: bool,
+    }
+
+    pub fn serialize<S: Serializer>(value: &Option<bool>, to: S) -> Result<S::Ok, S::Error> {
+        value.map(|value| Switch { value }).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+        Ok(Option::<Switch>::deserialize(from)?.map(|switch| switch.value))
     }
 }
 

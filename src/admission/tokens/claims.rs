@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Number, Value};
 
 use super::Refusal;
+use crate::domain::namespace::Overrides;
 use crate::domain::publication::Json;
 use crate::domain::time::Timestamp;
 
@@ -65,21 +66,6 @@ pub struct Grant {
     pub data: Option<Arc<Json>>,
     /// Which options of the channel are others for this subscriber.
     pub overrides: Overrides,
-}
-
-/// Options of a channel that a token sets; `None` leaves one as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// Whether the subscriber is seen in the presence.
-    pub presence: Option<bool>,
-    /// Whether others are told that the subscriber joins and leaves.
-    pub join_leave: Option<bool>,
-    /// Whether the subscriber is told who joins and leaves although the client did not ask for it.
-    pub force_push_join_leave: Option<bool>,
-    /// Whether the subscription recovers although the client did not ask for it.
-    pub force_recovery: Option<bool>,
-    /// Whether the subscription is positioned although the client did not ask for it.
-    pub force_positioning: Option<bool>,
 }
 
 impl ConnectionToken {
@@ -205,39 +191,15 @@ struct GrantClaims {
     b64info: Option<String>,
     data: Option<Json>,
     b64data: Option<String>,
-    r#override: Option<OverrideClaims>,
-}
-
-#[derive(Default, Deserialize)]
-struct OverrideClaims {
-    presence: Option<Switch>,
-    join_leave: Option<Switch>,
-    force_push_join_leave: Option<Switch>,
-    force_recovery: Option<Switch>,
-    force_positioning: Option<Switch>,
-}
-
-/// `BoolValue` of Centrifugo.
-#[derive(Deserialize)]
-struct Switch {
-    #[serde(default)]
-    value: bool,
+    r#override: Option<Overrides>,
 }
 
 impl GrantClaims {
     fn read(self) -> Result<Grant, Refusal> {
-        let set = self.r#override.unwrap_or_default();
-        let value = |switch: Option<Switch>| switch.map(|switch| switch.value);
         Ok(Grant {
             info: payload(self.info, self.b64info)?,
             data: payload(self.data, self.b64data)?,
-            overrides: Overrides {
-                presence: value(set.presence),
-                join_leave: value(set.join_leave),
-                force_push_join_leave: value(set.force_push_join_leave),
-                force_recovery: value(set.force_recovery),
-                force_positioning: value(set.force_positioning),
-            },
+            overrides: self.r#override.unwrap_or_default(),
         })
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::adapters::memory::manual_clock::ManualClock;
+use crate::domain::namespace::Overrides;
 use crate::domain::time::Timestamp;
 
 const SECRET: &str = "a secret of the tests";

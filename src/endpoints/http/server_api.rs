@@ -8,6 +8,8 @@ mod reads;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,6 +18,7 @@ use crate::client_protocol::codes::ClientError;
 use crate::domain::account::TokenHash;
 use crate::domain::channel::ChannelName;
 use crate::domain::problem::{Problem, ProblemKind};
+use crate::domain::publication::Json;
 use crate::endpoints::reply::{Refused, json};
 use crate::endpoints::request::{App, parse};
 
@@ -24,6 +27,18 @@ pub use connections::*;
 pub use nodes::*;
 pub use publish::*;
 pub use reads::*;
+
+/// A payload that is given as it is, or in base 64. Here it must be JSON, which not every store could keep if it holds the
+/// NUL character.
+fn given(json: Option<Json>, base64: &str) -> Result<Option<Json>, ClientError> {
+    if base64.is_empty() {
+        return Ok(json);
+    }
+    let bytes = STANDARD.decode(base64).map_err(|_| ClientError::BAD_REQUEST)?;
+    let text = String::from_utf8(bytes).map_err(|_| ClientError::BAD_REQUEST)?;
+    let json = Json::from_string(text).map_err(|_| ClientError::BAD_REQUEST)?;
+    if json.holds_nul() { Err(ClientError::BAD_REQUEST) } else { Ok(Some(json)) }
+}
 
 /// It was done.
 #[derive(Serialize, ToSchema)]

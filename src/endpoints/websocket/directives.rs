@@ -3,25 +3,27 @@
 use std::borrow::Cow;
 
 use super::session::Session;
+use crate::admission::tokens::Grant;
 use crate::client_protocol::codes::{ClientError, Disconnect, Unsubscribed};
 use crate::client_protocol::command::SubscribeRequest;
-use crate::client_protocol::directive::{Act, Directive};
+use crate::client_protocol::directive::{Act, Directive, Joining};
 use crate::client_protocol::reply::SubscribePush;
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::Json;
 use crate::domain::time::Timestamp;
 
 impl Session {
     /// Carries a directive out, if this connection is meant.
     pub(super) async fn follow_directive(&mut self, directive: &Directive) {
         let (user, client) = (self.user_name().unwrap_or_default(), self.client.to_string());
-        if self.identity.is_none() || !directive.to.means(user, &client) {
+        let session = self.emulated.as_ref().map(|emulated| emulated.session().to_string());
+        let session = session.unwrap_or_default();
+        if self.identity.is_none() || !directive.to.means(user, &client, &session) {
             return;
         }
         match &directive.act {
-            Act::Subscribe { channel, since, data } => {
-                let joined = self.join(channel, since.as_ref(), data.as_ref()).await;
-                if let Err(error) = joined {
+            Act::Subscribe(joining) => {
+                if let Err(error) = self.join(joining).await {
+                    let channel = &joining.channel;
                     tracing::debug!(?error, %channel, "a client could not be subscribed");
                 }
             }
@@ -36,23 +38,24 @@ impl Session {
     }
 
     /// Subscribes the client to a channel, as one of those that the server chose.
-    async fn join(
-        &mut self,
-        channel: &ChannelName,
-        since: Option<&(String, u64)>,
-        data: Option<&Json>,
-    ) -> Result<(), ClientError> {
+    async fn join(&mut self, joining: &Joining) -> Result<(), ClientError> {
+        let Joining { channel, since, data, info, overrides, expire_at } = joining;
         if self.link.is_subscribed(channel) {
             return Ok(());
         }
         let options = self.app.publish.namespaces.options(channel).cloned();
         let options = options.ok_or(ClientError::UNKNOWN_CHANNEL)?;
+        let grant = Grant { info: info.clone(), data: None, overrides: *overrides };
+        let options = self.granted(channel, options, &grant);
         let mut request = SubscribeRequest { recoverable: true, ..SubscribeRequest::default() };
         if let Some((epoch, offset)) = since {
             (request.recover, request.epoch, request.offset) = (true, epoch.clone(), *offset);
         }
         self.link.begin_subscription(channel);
         self.link.serve(channel);
+        if *expire_at > 0 {
+            self.prolong_in(channel, Timestamp::from_millis(expire_at.saturating_mul(1_000)));
+        }
         let past = match self.enter(channel, &options, &request).await {
             Ok(past) => past,
             Err(error) => {
@@ -71,7 +74,7 @@ impl Session {
             offset: past.before(),
             epoch: result.epoch,
             positioned: result.positioned,
-            data,
+            data: data.as_ref(),
         };
         let wire = self.link.wire();
         self.link.send(wire.subscribe(channel, push));

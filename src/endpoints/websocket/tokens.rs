@@ -186,18 +186,11 @@ impl Session {
     pub(super) fn granted(
         &mut self,
         channel: &ChannelName,
-        mut options: ChannelOptions,
+        options: ChannelOptions,
         grant: &Grant,
     ) -> ChannelOptions {
         self.note_info(channel, grant.info.clone());
-        let set = &grant.overrides;
-        options.presence = set.presence.unwrap_or(options.presence);
-        options.join_leave = set.join_leave.unwrap_or(options.join_leave);
-        let forced = set.force_push_join_leave;
-        options.force_push_join_leave = forced.unwrap_or(options.force_push_join_leave);
-        options.force_recovery = set.force_recovery.unwrap_or(options.force_recovery);
-        options.force_positioning = set.force_positioning.unwrap_or(options.force_positioning);
-        options
+        grant.overrides.over(options)
     }
 
     fn note_info(&mut self, channel: &ChannelName, info: Option<Arc<Json>>) {

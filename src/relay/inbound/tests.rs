@@ -253,6 +253,21 @@ async fn a_new_epoch_is_told() {
 }
 
 #[tokio::test]
+async fn who_cannot_subscribe_again_by_itself_connects_again_with_3010() {
+    let mut bench = Bench::new("notifications:#42").await;
+    let first = bench.publish(1).await;
+    bench.arrive(&first).await;
+    assert_eq!(bench.hear_publications(1).await, [1]);
+    let (anew, mut published) = broker(2).await;
+    anew.subscribe(&bench.channel).await.unwrap();
+    anew.publish(&[bench.outgoing(2)]).await.unwrap();
+    bench.arrive(&publication(published.recv().await.unwrap())).await;
+    let push = bench.hear().await;
+    assert_eq!(push["disconnect"]["code"], 3010, "{push}");
+    assert!(bench.heard.recv().await.is_none(), "the connection has ended");
+}
+
+#[tokio::test]
 async fn a_gap_whose_epoch_is_over_is_told() {
     let mut bench = Bench::new("feed:all").await;
     let first = bench.publish(1).await;

@@ -134,3 +134,13 @@ async fn a_client_that_answers_pings_stays_and_one_that_does_not_is_closed_with_
     tokio::join!(reading, silent.expect_closed(3012));
     stays.subscribe("feed:all").await;
 }
+
+#[tokio::test]
+async fn who_never_says_who_it_is_is_closed_with_3502() {
+    let server = Server::with("client.stale_close_delay = \"200ms\"").await;
+    let ada = server.api().person("ada").await;
+    let mut connected = server.socket(&ada.token).await;
+    let mut silent = Socket::open(server.address()).await;
+    silent.expect_closed(3502).await;
+    connected.subscribe("feed:all").await;
+}

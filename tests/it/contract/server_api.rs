@@ -130,3 +130,46 @@ async fn data_reach_the_subscriber_byte_for_byte_whatever_json_they_are() {
         assert_eq!(socket.publication("kept:a").await["data"], data);
     }
 }
+
+#[tokio::test]
+async fn what_a_back_end_says_of_a_subscription_holds_for_it() {
+    let server = Server::with(
+        "relay.wait_timeout = \"10s\"\n[[channel.namespaces]]\nname = \"chat\"\npresence = true\n\
+         allow_presence_for_subscriber = true",
+    )
+    .await;
+    let api = server.api();
+    let ada = api.person("ada").await;
+    let mut socket = server.socket(&ada.token).await;
+    let user = ada.id.to_string();
+    // {"from": "base 64"}
+    let body = json!({
+        "user": user, "channel": "chat:seen", "info": {"seat": 1}, "b64data": "eyJmcm9tIjogImJhc2UgNjQifQ==",
+    });
+    api.server_result("subscribe", &body).await;
+    let push = socket.push("chat:seen", "subscribe").await;
+    assert_eq!(push["data"], json!({"from": "base 64"}), "{push}");
+    let present = socket.result("presence", json!({"channel": "chat:seen"})).await;
+    let client = socket.hello["client"].as_str().expect("a client has an id").to_owned();
+    assert_eq!(present["presence"][&client]["chan_info"], json!({"seat": 1}), "{present}");
+
+    let body = json!({
+        "user": user, "channel": "chat:unseen", "override": {"presence": {"value": false}},
+        "expire_at": 1,
+    });
+    api.server_result("subscribe", &body).await;
+    socket.push("chat:unseen", "subscribe").await;
+    let present = socket.result("presence", json!({"channel": "chat:unseen"})).await;
+    assert_eq!(present["presence"], json!({}), "{present}");
+
+    for body in [
+        json!({"user": user, "channel": "chat:a", "b64data": "!"}),
+        json!({"user": user, "channel": "chat:a", "b64info": "bm8ganNvbg=="}),
+    ] {
+        assert_eq!(api.server_call("subscribe", &body).await["error"]["code"], 107, "{body}");
+    }
+    let body = json!({"user": user, "session": "another", "disconnect": {"code": 4500}});
+    api.server_result("disconnect", &body).await;
+    api.server_result("publish", &json!({"channel": "chat:seen", "b64data": "MQ=="})).await;
+    assert_eq!(socket.publication("chat:seen").await["data"], json!(1), "it was not meant");
+}

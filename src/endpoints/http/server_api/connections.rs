@@ -1,12 +1,15 @@
 //! What a back end asks of connections, wherever they are.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::*;
 use crate::client_protocol::codes::Disconnect;
-use crate::client_protocol::directive::{Act, Directive, Selection};
+use crate::client_protocol::directive::{Act, Directive, Joining, Selection};
+use crate::domain::namespace::Overrides;
 use crate::domain::publication::Json;
 use crate::endpoints::reply::client_error_of_store;
 use crate::endpoints::request::JsonBody;
@@ -40,10 +43,30 @@ pub(super) struct SubscribeBody {
     /// Only the connection with this id.
     #[serde(default)]
     client: String,
+    /// Only the connection with this session, as its connect reply names it.
+    #[serde(default)]
+    session: String,
     /// What the client is told with it, any JSON.
     #[serde(default)]
     #[schema(value_type = Value)]
     data: Option<Json>,
+    /// The same in base 64.
+    #[serde(default)]
+    b64data: String,
+    /// What others may know about the subscription, any JSON.
+    #[serde(default)]
+    #[schema(value_type = Value)]
+    info: Option<Json>,
+    /// The same in base 64.
+    #[serde(default)]
+    b64info: String,
+    /// Options of the channel that are others for this subscription, such as `{"presence": {"value": false}}`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    r#override: Option<Overrides>,
+    /// When the subscription ends by itself (Unix seconds); 0: never.
+    #[serde(default)]
+    expire_at: i64,
     /// Where the client is in the channel, if it is to recover.
     #[serde(default)]
     recover_since: Option<Since>,
@@ -62,6 +85,9 @@ pub(super) struct UnsubscribeBody {
     /// Only the connection with this id.
     #[serde(default)]
     client: String,
+    /// Only the connection with this session, as its connect reply names it.
+    #[serde(default)]
+    session: String,
 }
 
 /// How a connection ends.
@@ -85,6 +111,9 @@ pub(super) struct DisconnectBody {
     /// Only the connection with this id.
     #[serde(default)]
     client: String,
+    /// Only the connection with this session, as its connect reply names it.
+    #[serde(default)]
+    session: String,
     /// Not the connections with these ids.
     #[serde(default)]
     whitelist: Vec<String>,
@@ -103,6 +132,9 @@ pub(super) struct RefreshBody {
     /// Only the connection with this id.
     #[serde(default)]
     client: String,
+    /// Only the connection with this session, as its connect reply names it.
+    #[serde(default)]
+    session: String,
     /// Whether they end at once, as ones that have expired.
     #[serde(default)]
     expired: bool,
@@ -119,13 +151,31 @@ async fn direct(app: &App, to: Selection, act: Act) -> Result<Done, ClientError>
 pub(super) async fn subscribe_by(app: &App, body: SubscribeBody) -> Result<Done, ClientError> {
     let channel = check_channel(app, &body.channel)?;
     let since = body.recover_since.map(|since| (since.epoch, since.offset));
-    let to = Selection { user: body.user, client: body.client, whitelist: Vec::new() };
-    direct(app, to, Act::Subscribe { channel, since, data: body.data }).await
+    let to = Selection {
+        user: body.user,
+        client: body.client,
+        session: body.session,
+        whitelist: Vec::new(),
+    };
+    let joining = Joining {
+        channel,
+        since,
+        data: given(body.data, &body.b64data)?,
+        info: given(body.info, &body.b64info)?.map(Arc::new),
+        overrides: body.r#override.unwrap_or_default(),
+        expire_at: body.expire_at,
+    };
+    direct(app, to, Act::Subscribe(Box::new(joining))).await
 }
 
 pub(super) async fn unsubscribe_by(app: &App, body: UnsubscribeBody) -> Result<Done, ClientError> {
     let channel = check_channel(app, &body.channel)?;
-    let to = Selection { user: body.user, client: body.client, whitelist: Vec::new() };
+    let to = Selection {
+        user: body.user,
+        client: body.client,
+        session: body.session,
+        whitelist: Vec::new(),
+    };
     direct(app, to, Act::Unsubscribe { channel }).await
 }
 
@@ -135,12 +185,22 @@ pub(super) async fn disconnect_by(app: &App, body: DisconnectBody) -> Result<Don
     if !DISCONNECT_CODES.contains(&ending.code) || ending.reason.len() > REASON_MAX_BYTES {
         return Err(ClientError::BAD_REQUEST);
     }
-    let to = Selection { user: body.user, client: body.client, whitelist: body.whitelist };
+    let to = Selection {
+        user: body.user,
+        client: body.client,
+        session: body.session,
+        whitelist: body.whitelist,
+    };
     direct(app, to, Act::Disconnect { code: ending.code, reason: ending.reason }).await
 }
 
 pub(super) async fn refresh_by(app: &App, body: RefreshBody) -> Result<Done, ClientError> {
-    let to = Selection { user: body.user, client: body.client, whitelist: Vec::new() };
+    let to = Selection {
+        user: body.user,
+        client: body.client,
+        session: body.session,
+        whitelist: Vec::new(),
+    };
     direct(app, to, Act::Refresh { expired: body.expired, expire_at: body.expire_at }).await
 }
 

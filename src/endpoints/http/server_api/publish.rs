@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Failed, Outcome, Succeeded, authorize, check_channel, read};
+use super::{Failed, Outcome, Succeeded, authorize, check_channel, given, read};
 use crate::client_protocol::codes::ClientError;
 use crate::commands::publish::Publishing;
 use crate::domain::channel::ChannelName;
@@ -31,8 +31,11 @@ struct PublishBody {
     #[schema(required)]
     channel: String,
     /// Any JSON.
-    #[schema(required, value_type = Value)]
+    #[schema(value_type = Value)]
     data: Option<Json>,
+    /// The same in base 64, instead.
+    #[serde(default)]
+    b64data: String,
     /// Labels for the receiver.
     #[serde(default)]
     tags: BTreeMap<String, String>,
@@ -49,8 +52,11 @@ struct BroadcastBody {
     #[schema(required, min_items = 1, max_items = 1_000)]
     channels: Vec<String>,
     /// Any JSON.
-    #[schema(required, value_type = Value)]
+    #[schema(value_type = Value)]
     data: Option<Json>,
+    /// The same in base 64, instead.
+    #[serde(default)]
+    b64data: String,
     /// Labels for the receiver.
     #[serde(default)]
     tags: BTreeMap<String, String>,
@@ -103,12 +109,11 @@ pub async fn publish(
 pub(super) async fn publish_by(app: &App, raw: Bytes) -> Result<StoredAnswer, Problem> {
     let request: PublishBody = read(&raw)?;
     let checked = check_channel(app, &request.channel);
-    let (channel, data) = match checked
-        .and_then(|channel| Ok((channel, request.data.ok_or(ClientError::BAD_REQUEST)?)))
-    {
-        Ok(checked) => checked,
-        Err(error) => return storable(StatusCode::OK, &Failed { error }),
-    };
+    let (channel, data) =
+        match checked.and_then(|channel| Ok((channel, payload(request.data, &request.b64data)?))) {
+            Ok(checked) => checked,
+            Err(error) => return storable(StatusCode::OK, &Failed { error }),
+        };
     let services = Arc::clone(app);
     let run = move |minted: Minted| async move {
         let publishing = publishing(vec![channel], data, request.tags);
@@ -137,8 +142,9 @@ pub async fn broadcast(
 pub(super) async fn broadcast_by(app: &App, raw: Bytes) -> Result<StoredAnswer, Problem> {
     let request: BroadcastBody = read(&raw)?;
     let count = request.channels.len();
-    let Some(data) = request.data.filter(|_| (1..=BROADCAST_MAX).contains(&count)) else {
-        return storable(StatusCode::OK, &Failed { error: ClientError::BAD_REQUEST });
+    let data = match payload(request.data, &request.b64data) {
+        Ok(data) if (1..=BROADCAST_MAX).contains(&count) => data,
+        _ => return storable(StatusCode::OK, &Failed { error: ClientError::BAD_REQUEST }),
     };
     let checked: Vec<_> = request.channels.iter().map(|name| check_channel(app, name)).collect();
     let mut channels: Vec<ChannelName> = checked.iter().flatten().cloned().collect();
@@ -188,6 +194,10 @@ where
         }
         Err(problem) => storable(StatusCode::OK, &Failed { error: client_error_of(&problem) }),
     }
+}
+
+fn payload(data: Option<Json>, base64: &str) -> Result<Json, ClientError> {
+    given(data, base64)?.ok_or(ClientError::BAD_REQUEST)
 }
 
 fn publishing(
