@@ -3,6 +3,7 @@
 use crate::frame;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with};
+use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Connection {
     /// # Errors
     /// When the server refuses or does not answer in time.
     pub fn subscribe(&mut self, channel: &str) -> Result<()> {
-        self.command("subscribe", &serde_json::json!({ "channel": channel }))
+        self.command("subscribe", &serde_json::json!({ "channel": channel })).map(drop)
     }
 
     /// The socket, and bytes already received that belong to the frames after the last reply.
@@ -131,18 +132,23 @@ impl Connection {
         Ok(())
     }
 
-    fn command(&mut self, method: &str, body: &serde_json::Value) -> Result<()> {
+    /// Sends a command and waits for its result.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer in time.
+    pub fn command(&mut self, method: &str, body: &Value) -> Result<Value> {
         let id = self.next_id;
         self.next_id += 1;
         let command = serde_json::json!({ "id": id, method: body }).to_string();
         let mut out = Vec::new();
         frame::encode_from_client(&mut out, frame::TEXT, command.as_bytes());
         self.stream.write_all(&out)?;
-        self.wait_for_reply(id).with_context(|| format!("{method} failed"))
+        let mut reply = self.wait_for_reply(id).with_context(|| format!("{method} failed"))?;
+        Ok(reply[method].take())
     }
 
     /// Reads until the reply to `id` is there; what comes before it (pushes, pings) needs no answer during setup.
-    fn wait_for_reply(&mut self, id: u32) -> Result<()> {
+    fn wait_for_reply(&mut self, id: u32) -> Result<Value> {
         loop {
             while let Some(header) = frame::scan(&self.received)? {
                 let payload: Vec<u8> = self.received[header.start..header.end].to_vec();
@@ -153,8 +159,8 @@ impl Connection {
                         String::from_utf8_lossy(payload.get(2..).unwrap_or_default())
                     );
                 }
-                if is_reply(&payload, id)? {
-                    return Ok(());
+                if let Some(reply) = find_reply(&payload, id)? {
+                    return Ok(reply);
                 }
             }
             self.receive("a reply")?;
@@ -171,7 +177,7 @@ impl Connection {
     }
 }
 
-fn is_reply(payload: &[u8], id: u32) -> Result<bool> {
+fn find_reply(payload: &[u8], id: u32) -> Result<Option<Value>> {
     let mut rest = payload;
     while !rest.is_empty() {
         let (line, next) = frame::split_line(rest);
@@ -179,15 +185,15 @@ fn is_reply(payload: &[u8], id: u32) -> Result<bool> {
         if line.is_empty() {
             continue;
         }
-        let reply: serde_json::Value = serde_json::from_slice(line).with_context(|| {
+        let reply: Value = serde_json::from_slice(line).with_context(|| {
             format!("the server sent no JSON: {}", String::from_utf8_lossy(line))
         })?;
         if reply["id"] == id {
             ensure!(reply.get("error").is_none(), "the server answered {}", reply["error"]);
-            return Ok(true);
+            return Ok(Some(reply));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -209,8 +215,9 @@ mod tests {
 
     #[test]
     fn finds_its_reply_among_others_and_reports_errors() {
-        assert!(is_reply(b"{}\n{\"id\":2,\"subscribe\":{}}\n", 2).unwrap());
-        assert!(!is_reply(b"{\"push\":{}}", 2).unwrap());
-        assert!(is_reply(b"{\"id\":2,\"error\":{\"code\":103}}", 2).is_err());
+        let reply = find_reply(b"{}\n{\"id\":2,\"subscribe\":{\"offset\":7}}\n", 2).unwrap();
+        assert_eq!(reply.unwrap()["subscribe"]["offset"], 7);
+        assert_eq!(find_reply(b"{\"push\":{}}", 2).unwrap(), None);
+        assert!(find_reply(b"{\"id\":2,\"error\":{\"code\":103}}", 2).is_err());
     }
 }

@@ -5,6 +5,7 @@
 //! over REST and follows every write to every socket.
 
 mod bench;
+mod churn;
 mod connection;
 mod contender;
 mod fan_out;
@@ -21,6 +22,7 @@ mod reader;
 mod report;
 mod sequence;
 mod statistics;
+mod storm;
 mod table;
 mod tally;
 mod whole_path;
@@ -43,6 +45,10 @@ enum Command {
     FanOut(fan_out::Options),
     /// What an idle connection costs the server in memory.
     Idle(idle::Options),
+    /// Everybody comes back at once, and recovers what was missed.
+    Storm(storm::Options),
+    /// Subscribing and unsubscribing, on schedule.
+    Churn(churn::Options),
     /// Writes over REST at all nodes, and how long they take to every socket.
     #[command(name = "whole_path", alias = "whole-path")]
     WholePath(whole_path::Options),
@@ -57,6 +63,8 @@ fn main() -> anyhow::Result<()> {
         Command::Raw(options) => raw_server::serve(&options),
         Command::FanOut(options) => fan_out::command(&options),
         Command::Idle(options) => idle::command(&options),
+        Command::Storm(options) => storm::command(&options),
+        Command::Churn(options) => churn::command(&options),
         Command::WholePath(options) => whole_path::command(&options),
         Command::Bench(options) => bench::command(&options),
     }

@@ -4,6 +4,7 @@ mod browser;
 mod community;
 mod idempotency;
 mod inbox;
+mod k6;
 mod news;
 mod python;
 mod recovery;

@@ -1,0 +1,276 @@
+//! Everybody loses the connection, something is published, and everybody comes back at once and recovers it.
+
+use crate::connection::{Connection, Target};
+use crate::payload::{self, Finder, Stamp};
+use crate::report::write_json;
+use crate::{machine, procfs};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What a thread that waits for one answer after the other needs.
+const STACK_BYTES: usize = 256 * 1024;
+/// Between connections of somebody new, who comes while the storm rages.
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
+const LONGEST_US: u64 = 120_000_000;
+
+/// Arguments of `storm`.
+#[derive(Args, Debug, Clone)]
+pub struct Options {
+    /// WebSocket address of the server.
+    #[arg(long)]
+    pub url: String,
+    /// Connection token; none for a server that lets anyone in.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// How many come back.
+    #[arg(long, default_value_t = 10_000)]
+    pub connections: usize,
+    /// How many of them are on their way at any moment; the next begins when one has recovered.
+    #[arg(long, default_value_t = 500)]
+    pub at_once: usize,
+    /// The channel, which must keep a history.
+    #[arg(long, default_value = "kept:all")]
+    pub channel: String,
+    /// How many publications they have missed.
+    #[arg(long, default_value_t = 10)]
+    pub missed: u64,
+    /// Process whose CPU time is reported.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// How many addresses of 127.0.0.0/24 to connect from.
+    #[arg(long, default_value_t = 8)]
+    pub source_addresses: u8,
+    /// Also write the report to this file.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+/// Figures of one storm. Times are from its beginning, when all are wanted back.
+#[derive(Debug, Clone, Serialize)]
+pub struct StormReport {
+    /// How many came back.
+    pub connections: usize,
+    /// How many publications each had missed.
+    pub missed: u64,
+    /// Who got all of them, in order and once, and was told that nothing is missing.
+    pub recovered: usize,
+    /// Publications that did not come, of all connections together.
+    pub lost: u64,
+    /// Until the last one had recovered.
+    pub seconds: f64,
+    /// Half had recovered by then, in milliseconds.
+    pub p50_ms: f64,
+    /// All but one in a hundred had.
+    pub p99_ms: f64,
+    /// From opening a socket to having recovered, of those in the slowest hundredth, in milliseconds.
+    pub one_p99_ms: f64,
+    /// How many connections of somebody new were made meanwhile.
+    pub newcomers: usize,
+    /// How long the slowest of them took, in milliseconds.
+    pub newcomer_max_ms: f64,
+    /// CPU time of the server in the storm, if its process is known.
+    pub server_cpu_seconds: Option<f64>,
+}
+
+/// Runs `storm` from the command line.
+///
+/// # Errors
+/// When the run could not be made, or something was lost.
+pub fn command(options: &Options) -> Result<()> {
+    let report = run(options)?;
+    println!("came back        {} after missing {}", report.connections, report.missed);
+    println!("recovered        {}, {} publications lost", report.recovered, report.lost);
+    println!("all back after   {:.2} s", report.seconds);
+    println!("p50/p99          {:.0} / {:.0} ms after the beginning", report.p50_ms, report.p99_ms);
+    println!("one connection   {:.1} ms at p99", report.one_p99_ms);
+    println!("newcomers        {}, the slowest {:.1} ms", report.newcomers, report.newcomer_max_ms);
+    if let Some(cpu) = report.server_cpu_seconds {
+        println!("server CPU       {cpu:.2} s");
+    }
+    if let Some(path) = &options.json {
+        write_json(path, &report)?;
+    }
+    ensure!(report.recovered == report.connections, "not everybody got back what was missed");
+    Ok(())
+}
+
+/// What those who come back count together.
+struct Count {
+    next: AtomicUsize,
+    recovered: AtomicUsize,
+    lost: Mutex<u64>,
+    /// From the beginning of the storm, and from the beginning of each connection; in microseconds.
+    times: Mutex<(Histogram<u64>, Histogram<u64>)>,
+    failure: Mutex<Option<anyhow::Error>>,
+}
+
+/// Connects everybody, cuts everybody off, publishes, and lets everybody come back.
+///
+/// # Errors
+/// When a connection is refused or the process is gone.
+pub fn run(options: &Options) -> Result<StormReport> {
+    ensure!(options.connections > 0 && options.at_once > 0, "there must be a connection");
+    machine::ensure_open_files(options.connections)?;
+    let target = Target::parse(&options.url, options.token.clone())?;
+    let establish = |index| Connection::establish(&target, index, options.source_addresses);
+    let mut connections = Vec::with_capacity(options.connections);
+    let mut position = Value::Null;
+    for index in 0..options.connections {
+        let mut connection = establish(index)?;
+        let request = json!({"channel": options.channel, "recoverable": true});
+        position = connection.command("subscribe", &request)?;
+        connections.push(connection);
+    }
+    ensure!(position["recoverable"] == true, "{} cannot be recovered", options.channel);
+    drop(connections);
+    let mut publisher = establish(0)?;
+    for sequence in 0..options.missed {
+        let mut data = Vec::new();
+        payload::encode(&mut data, Stamp { sequence, intended_ns: 0 }, 128);
+        let data: Value = serde_json::from_slice(&data)?;
+        publisher.command("publish", &json!({"channel": options.channel, "data": data}))?;
+    }
+    let since = json!({
+        "channel": options.channel, "recover": true, "epoch": position["epoch"],
+        "offset": position["offset"].as_u64().unwrap_or(0),
+    });
+    let cpu = || options.server_pid.map(procfs::cpu_seconds).transpose();
+    let cpu_before = cpu()?;
+    let (count, seconds, newcomers) = rage(options, &target, &since)?;
+    let server_cpu_seconds = cpu()?.zip(cpu_before).map(|(after, before)| after - before);
+    let (all, each) = count.times.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(StormReport {
+        connections: options.connections,
+        missed: options.missed,
+        recovered: count.recovered.into_inner(),
+        lost: count.lost.into_inner().unwrap_or_else(PoisonError::into_inner),
+        seconds,
+        p50_ms: all.value_at_quantile(0.5) as f64 / 1e3,
+        p99_ms: all.value_at_quantile(0.99) as f64 / 1e3,
+        one_p99_ms: each.value_at_quantile(0.99) as f64 / 1e3,
+        newcomers: newcomers.len(),
+        newcomer_max_ms: newcomers.iter().map(Duration::as_secs_f64).fold(0.0, f64::max) * 1e3,
+        server_cpu_seconds,
+    })
+}
+
+/// Lets everybody come back; answers how long it took, and how long somebody new took to connect, again and again.
+fn rage(options: &Options, target: &Target, since: &Value) -> Result<(Count, f64, Vec<Duration>)> {
+    let histogram = || Histogram::new_with_bounds(1, LONGEST_US, 3);
+    let count = Count {
+        next: AtomicUsize::new(0),
+        recovered: AtomicUsize::new(0),
+        lost: Mutex::new(0),
+        times: Mutex::new((histogram()?, histogram()?)),
+        failure: Mutex::new(None),
+    };
+    let workers = options.at_once.min(options.connections);
+    let (start, over) = (Barrier::new(workers + 1), AtomicBool::new(false));
+    let (mut seconds, mut newcomers) = (0.0, Vec::new());
+    thread::scope(|scope| -> Result<()> {
+        let mut threads = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            let work = || come_back(options, target, since, &count, &start);
+            let thread = thread::Builder::new().stack_size(STACK_BYTES);
+            threads.push(thread.spawn_scoped(scope, work)?);
+        }
+        let probe = scope.spawn(|| probe(options, target, &over));
+        start.wait();
+        let began = Instant::now();
+        for thread in threads {
+            let _ = thread.join();
+        }
+        seconds = began.elapsed().as_secs_f64();
+        over.store(true, Ordering::Relaxed);
+        newcomers = probe.join().ok().context("the newcomer failed")??;
+        Ok(())
+    })?;
+    match count.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(error) => Err(error),
+        None => Ok((count, seconds, newcomers)),
+    }
+}
+
+/// One after the other, as long as there are some who are not back. They stay connected until all are.
+fn come_back(options: &Options, target: &Target, since: &Value, count: &Count, start: &Barrier) {
+    let mut back = Vec::new();
+    start.wait();
+    let storm_began = Instant::now();
+    loop {
+        let index = count.next.fetch_add(1, Ordering::Relaxed);
+        if index >= options.connections {
+            return drop(back);
+        }
+        let began = Instant::now();
+        let outcome = Connection::establish(target, index, options.source_addresses)
+            .and_then(|mut connection| Ok((connection.command("subscribe", since)?, connection)));
+        match outcome {
+            Ok((reply, connection)) => {
+                let missing = missing(&reply, options.missed);
+                let whole = missing == 0 && reply["recovered"] == true;
+                count.recovered.fetch_add(usize::from(whole), Ordering::Relaxed);
+                *count.lost.lock().unwrap_or_else(PoisonError::into_inner) += missing;
+                let mut times = count.times.lock().unwrap_or_else(PoisonError::into_inner);
+                times.0.saturating_record(storm_began.elapsed().as_micros() as u64);
+                times.1.saturating_record(began.elapsed().as_micros() as u64);
+                back.push(connection);
+            }
+            Err(error) => {
+                count.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                return;
+            }
+        }
+    }
+}
+
+/// How many of the publications are not in the reply at their place.
+fn missing(reply: &Value, published: u64) -> u64 {
+    let mut finder = Finder::default();
+    let publications = reply["publications"].as_array().map_or(&[][..], Vec::as_slice);
+    let stamps =
+        publications.iter().filter_map(|it| finder.find(it["data"].to_string().as_bytes()));
+    let in_order = stamps.zip(0..).filter(|(stamp, number)| stamp.sequence == *number).count();
+    published.saturating_sub(in_order as u64)
+}
+
+/// Somebody new connects again and again; answers how long each time took.
+fn probe(options: &Options, target: &Target, over: &AtomicBool) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        drop(Connection::establish(target, times.len(), options.source_addresses)?);
+        times.push(began.elapsed());
+        thread::sleep(PROBE_INTERVAL);
+    }
+    Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_or_not_at_its_place_is_missing() {
+        let publication = |sequence| {
+            let mut data = Vec::new();
+            payload::encode(&mut data, Stamp { sequence, intended_ns: 0 }, 64);
+            json!({"data": serde_json::from_slice::<Value>(&data).unwrap(), "offset": sequence + 1})
+        };
+        let reply = |numbers: &[u64]| {
+            let publications: Vec<_> = numbers.iter().map(|n| publication(*n)).collect();
+            json!({"publications": publications})
+        };
+        assert_eq!(missing(&reply(&[0, 1, 2]), 3), 0);
+        assert_eq!(missing(&reply(&[0, 2]), 3), 2);
+        assert_eq!(missing(&reply(&[]), 3), 3);
+        assert_eq!(missing(&json!({}), 0), 0);
+    }
+}
