@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use carillon::domain::channel::ChannelName;
 use carillon::domain::publication::{Passage, StreamPosition};
-use carillon::hub::codec::{Data, OpCode, encode_frame};
+use carillon::hub::codec::{Agreement, Data, OpCode, encode_frame};
 use carillon::hub::{Conversation, Hub, HubOptions, Link, Message, Owner, Transport, Wire};
 use carillon::ports::StoreError;
 use carillon::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tungstenite::handshake::derive_accept_key;
 
 /// The largest message, and what may wait for a peer: several of them.
 const MESSAGE_MAX: usize = 16 * 1024 * 1024;
@@ -95,6 +96,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         stale_close_delay: Duration::from_secs(3_600),
         message_size_limit: MESSAGE_MAX,
         read_buffer_bytes: 64 * 1024,
+        compression_level: 1,
+        compression_min_size: 0,
         recovery_buffer_max_publications: 1,
     };
     let hub =
@@ -105,8 +108,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (socket, _) = listener.accept().await?;
         let hub = Arc::clone(&hub);
         tokio::spawn(async move {
-            if let Some((socket, head)) = shake_hands(socket).await {
-                let converse = |link: Link| {
+            if let Some(Shaken { socket, head, compression }) = shake_hands(socket).await {
+                let converse = move |link: Link| {
+                    if let Some(agreement) = compression {
+                        link.compress(agreement);
+                    }
                     link.identified(Owner::default(), None);
                     Echo { link, heard: false }
                 };
@@ -116,8 +122,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// Reads the opening handshake and answers it; returns what came after it.
-async fn shake_hands(mut socket: TcpStream) -> Option<(std::net::TcpStream, Bytes)> {
+/// A connection after its opening handshake.
+struct Shaken {
+    socket: std::net::TcpStream,
+    /// What came after the handshake.
+    head: Bytes,
+    compression: Option<Agreement>,
+}
+
+/// Reads the opening handshake and answers it.
+async fn shake_hands(mut socket: TcpStream) -> Option<Shaken> {
     let mut request = Vec::new();
     let end = loop {
         if let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -128,15 +142,22 @@ async fn shake_hands(mut socket: TcpStream) -> Option<(std::net::TcpStream, Byte
         }
     };
     let text = std::str::from_utf8(&request[..end]).ok()?;
-    let is_key = |line: &&str| line.to_ascii_lowercase().starts_with("sec-websocket-key:");
-    let key = text.lines().find(is_key)?.split_once(':')?.1.trim();
-    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    let headers: Vec<_> = text.lines().filter_map(|line| line.split_once(':')).collect();
+    let values = |name: &'static str| {
+        let named = headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.trim())
+    };
+    let accept = derive_accept_key(values("sec-websocket-key").next()?.as_bytes());
+    let compression = Agreement::with(values("sec-websocket-extensions"));
+    let extensions = compression.map_or(String::new(), |agreement| {
+        format!("Sec-WebSocket-Extensions: {}\r\n", agreement.answer())
+    });
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+         {extensions}Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     socket.write_all(answer.as_bytes()).await.ok()?;
     socket.set_nodelay(true).ok()?;
     let head = Bytes::copy_from_slice(&request[end..]);
-    Some((socket.into_std().ok()?, head))
+    Some(Shaken { socket: socket.into_std().ok()?, head, compression })
 }

@@ -100,6 +100,8 @@ impl Bench {
             stale_close_delay: Duration::from_secs(3_600),
             message_size_limit: 65_536,
             read_buffer_bytes: 65_536,
+            compression_level: 1,
+            compression_min_size: 128,
             recovery_buffer_max_publications: 16,
         };
         let hub =

@@ -64,6 +64,8 @@ pub(super) fn hub_options(settings: &Settings) -> HubOptions {
         pong_timeout: client.pong_timeout,
         stale_close_delay: client.stale_close_delay,
         message_size_limit: settings.websocket.message_size_limit,
+        compression_level: settings.websocket.compression_level,
+        compression_min_size: settings.websocket.compression_min_size,
         read_buffer_bytes: READ_BUFFER_BYTES,
         recovery_buffer_max_publications: client.recovery_buffer_max_publications,
     }
@@ -268,6 +270,7 @@ fn limits(settings: &Settings) -> Result<Limits, AppError> {
         sse: settings.sse.enabled,
         http_stream: settings.http_stream.enabled,
         message_max_bytes: settings.websocket.message_size_limit,
+        websocket_compression: settings.websocket.compression,
         expired_close_delay: settings.client.expired_close_delay,
         expired_sub_close_delay: settings.client.expired_sub_close_delay,
         commands_per_frame: settings.client.command_max_in_frame,

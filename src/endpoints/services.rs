@@ -141,6 +141,8 @@ pub struct Limits {
     pub http_stream: bool,
     /// Bytes of the largest message that a client may send.
     pub message_max_bytes: usize,
+    /// Whether messages of WebSockets are compressed for clients that offer it.
+    pub websocket_compression: bool,
     /// Origins other than the server's own that may connect.
     pub allowed_origins: Vec<String>,
     /// Seconds between the server's pings, rounded up, as clients are told.

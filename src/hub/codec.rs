@@ -1,20 +1,25 @@
-//! The server side of the WebSocket framing (RFC 6455): bytes in, messages out, and frames to send. It does no
-//! input or output and knows nothing of connections, so it is tested by bytes alone.
+//! The server side of the WebSocket framing (RFC 6455) and of its compression (RFC 7692): bytes in, messages out, and
+//! frames to send. It does no input or output and knows nothing of connections, so it is tested by bytes alone.
 //!
 //! A hub holds many connections that are silent nearly all the time, which shapes the decoder: it borrows the bytes
 //! that its caller has just read and hands out slices of them, and it owns memory only while a frame or a
-//! fragmented message is incomplete. The header layout and the close codes are tungstenite's; unmasking, assembly
+//! fragmented message is incomplete. No message is compressed with what came before it, so what compresses and
+//! decompresses belongs to a thread and not to a connection. The header layout and the close codes are tungstenite's; unmasking, assembly
 //! and validation are here.
 
 mod decode;
+mod deflate;
 mod encode;
 mod mask;
 mod message;
+mod negotiate;
 #[cfg(test)]
 mod tests;
 
 pub use decode::Decoder;
+pub use deflate::{Deflater, Inflater};
 pub use encode::{encode_close, encode_frame};
+pub use negotiate::Agreement;
 pub use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 /// What a client sent: a whole message or one control frame. The payload is unmasked and lives in the caller's read
@@ -38,7 +43,7 @@ pub enum Incoming<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{reason} (close code {close_code})")]
 pub struct ProtocolViolation {
-    /// 1002 (protocol error), 1007 (text that is not UTF-8) or 1009 (message too big).
+    /// 1002 (protocol error), 1007 (text that is not UTF-8, or not what compression makes) or 1009 (message too big).
     pub close_code: u16,
     /// What was wrong, short enough for a close frame.
     pub reason: &'static str,
@@ -52,6 +57,10 @@ impl ProtocolViolation {
 
     /// RFC 6455, section 7.4.1, code 1007.
     const NOT_UTF8: Self = Self { close_code: 1007, reason: "text is not valid UTF-8" };
+
+    /// RFC 6455, section 7.4.1, code 1007; RFC 7692 names no code for it.
+    const NOT_COMPRESSED: Self =
+        Self { close_code: 1007, reason: "message cannot be decompressed" };
 
     /// RFC 6455, section 7.4.1, code 1009.
     const TOO_BIG: Self = Self { close_code: 1009, reason: "message is too big" };

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 use std::task::Waker;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::codec::{Agreement, Deflater};
 use super::frames::Wire;
 use super::outlet::Outlet;
 use super::pending::Pending;
@@ -48,6 +50,8 @@ pub struct Connection {
     pub outlet: Rc<Outlet>,
     /// How its messages are framed.
     pub wire: Wire,
+    /// What was agreed about compressed messages, if anything was.
+    pub compression: Option<Agreement>,
     /// Checked against the key's.
     pub serial: u32,
     /// What waits to be written.
@@ -91,6 +95,7 @@ impl Connection {
         Self {
             outlet,
             wire,
+            compression: None,
             serial,
             pending: Pending::default(),
             blocked_since: None,
@@ -108,6 +113,14 @@ impl Connection {
             busy: false,
             by_token: false,
             terms: Vec::new(),
+        }
+    }
+
+    /// A frame as this connection gets it: compressed, if that was agreed and it is not yet.
+    pub fn compressed(&self, frame: Bytes, deflater: &mut Deflater) -> Bytes {
+        match self.compression {
+            Some(agreement) if agreement.admits(frame.len()) => deflater.deflate(&frame),
+            _ => frame,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::codec;
+use super::codec::{self, Deflater};
+use super::connection::Connection;
 use crate::client_protocol::codes::{Disconnect, Unsubscribed};
 use crate::client_protocol::encoding::Encoding;
 use crate::client_protocol::fossil;
@@ -160,7 +161,43 @@ impl Wire {
 }
 
 /// A frame for each wire, encoded when the first connection wants it.
-type Frames = [OnceLock<Bytes>; Wire::ALL.len()];
+type ByWire = [OnceLock<Bytes>; Wire::ALL.len()];
+
+/// The frames of one message.
+#[derive(Debug, Default)]
+struct Frames {
+    plain: ByWire,
+    /// Only where somebody wants them compressed; what does not get shorter is in it as it is.
+    compressed: OnceLock<Box<ByWire>>,
+}
+
+/// One of the frames of a message.
+#[derive(Clone, Copy)]
+struct Framed<'a> {
+    frames: &'a Frames,
+    wire: Wire,
+    plain: &'a Bytes,
+}
+
+impl Frames {
+    fn framed(&self, wire: Wire, encode: impl FnOnce() -> Bytes) -> Framed<'_> {
+        let plain = self.plain[wire as usize].get_or_init(encode);
+        Framed { frames: self, wire, plain }
+    }
+}
+
+impl<'a> Framed<'a> {
+    /// The frame as a connection of its wire gets it.
+    fn to(self, connection: &Connection, deflater: &mut Deflater) -> &'a Bytes {
+        match connection.compression {
+            Some(agreement) if agreement.admits(self.plain.len()) => {
+                let compressed = &self.frames.compressed.get_or_init(Box::default);
+                compressed[self.wire as usize].get_or_init(|| deflater.deflate(self.plain))
+            }
+            _ => self.plain,
+        }
+    }
+}
 
 /// A delivery with its frames.
 #[derive(Debug)]
@@ -194,24 +231,41 @@ impl Broadcast {
         Self { delivery, frames: Frames::default(), deltas: OnceLock::new() }
     }
 
-    /// The frame for connections that speak `wire`.
+    /// The frame for connections that speak `wire`, not compressed.
     pub fn frame(&self, wire: Wire) -> &Bytes {
-        let frame = &self.frames[wire as usize];
-        frame.get_or_init(|| wire.publication(&self.delivery.channel, &self.delivery.publication))
+        self.whole(wire).plain
     }
 
-    /// The frame that tells all of it, to a subscription that takes deltas or to one that does not.
+    /// The frame that tells all of it, to a subscription that takes deltas or to one that does not; not compressed.
     pub fn frame_of(&self, wire: Wire, takes_deltas: bool) -> &Bytes {
-        if takes_deltas { self.frame_for_deltas(wire, None) } else { self.frame(wire) }
+        if takes_deltas { self.for_deltas(wire, None).plain } else { self.frame(wire) }
+    }
+
+    /// The frame for a subscription of a connection that does not take deltas.
+    pub(super) fn frame_to(&self, connection: &Connection, deflater: &mut Deflater) -> &Bytes {
+        self.whole(connection.wire).to(connection, deflater)
     }
 
     /// The frame for subscriptions that take deltas and were told `base` last; without one, or where that is not what others
     /// were told, it says all.
-    pub(super) fn frame_for_deltas(&self, wire: Wire, base: Option<&Arc<Self>>) -> &Bytes {
+    pub(super) fn frame_for_deltas(
+        &self,
+        connection: &Connection,
+        base: Option<&Arc<Self>>,
+        deflater: &mut Deflater,
+    ) -> &Bytes {
+        self.for_deltas(connection.wire, base).to(connection, deflater)
+    }
+
+    fn whole(&self, wire: Wire) -> Framed<'_> {
+        let Delivery { channel, publication, .. } = &self.delivery;
+        self.frames.framed(wire, || wire.publication(channel, publication))
+    }
+
+    fn for_deltas(&self, wire: Wire, base: Option<&Arc<Self>>) -> Framed<'_> {
         let frames = self.deltas.get_or_init(Box::default);
-        let publication = &self.delivery.publication;
-        let encode =
-            |delta| wire.publication_for_deltas(&self.delivery.channel, publication, delta);
+        let Delivery { channel, publication, .. } = &self.delivery;
+        let encode = |delta| wire.publication_for_deltas(channel, publication, delta);
         let changes = base.map(|base| {
             let since = &base.delivery.publication.body;
             (since, frames.changes.get_or_init(|| Changes::new(since, &publication.body)))
@@ -219,9 +273,9 @@ impl Broadcast {
         if let Some((since, Changes { since: known, delta: Some(delta), frames })) = changes
             && Arc::ptr_eq(since, known)
         {
-            return frames[wire as usize].get_or_init(|| encode(Some(delta)));
+            return frames.framed(wire, || encode(Some(delta)));
         }
-        frames.whole[wire as usize].get_or_init(|| encode(None))
+        frames.whole.framed(wire, || encode(None))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::codec::Agreement;
 use super::connection::{Connection, Key, Owner};
 use super::frames::Wire;
 use super::registry::Registry;
@@ -45,6 +46,16 @@ impl Link {
         self.with(|connection| connection.wire).unwrap_or(Wire::WebSocket)
     }
 
+    /// Has messages compressed as was agreed with the client; to be called before any is sent or read.
+    pub fn compress(&self, agreement: Agreement) {
+        self.with(|connection| connection.compression = Some(agreement));
+    }
+
+    /// Whether it was agreed that messages may be compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.with(|connection| connection.compression.is_some()) == Some(true)
+    }
+
     /// Queues a frame; it is written with all else that this tick brings.
     pub fn send(&self, frame: Bytes) {
         self.shard.send(self.key, frame);
@@ -53,6 +64,7 @@ impl Link {
     /// Queues a frame of the past that the client asked for. What it missed may be
     /// more than may wait for a connection that merely is too slow.
     pub fn send_past(&self, frame: Bytes) {
+        let frame = self.shard.compressed(self.key, frame);
         self.with(|connection| connection.pending.exempt(frame.len()));
         self.send(frame);
     }

@@ -81,6 +81,10 @@ pub struct HubOptions {
     pub message_size_limit: usize,
     /// Bytes read from a socket at once, into one buffer a shard.
     pub read_buffer_bytes: usize,
+    /// How hard messages are compressed for clients that want it, 1 to 9.
+    pub compression_level: u32,
+    /// Bytes of the shortest message that is compressed.
+    pub compression_min_size: usize,
     /// Publications kept for a subscriber that is still being told the past.
     pub recovery_buffer_max_publications: usize,
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::codec::Agreement;
 use super::connection::Key;
 use super::frames::Wire;
 use super::shard::{Shard, State};
@@ -27,17 +28,18 @@ impl Shard {
             let state = self.state.borrow();
             let watcher = |slot: &u32| {
                 let connection = state.connections.get(*slot as usize)?;
-                Some((Key { slot: *slot, serial: connection.serial }, connection.wire))
+                let key = Key { slot: *slot, serial: connection.serial };
+                Some((key, (connection.wire, connection.compression)))
             };
             state.channels.watchers(&passage.channel).iter().filter_map(watcher).collect()
         };
         // There are few ways to frame it, each of them needed by many.
-        let mut frames: Vec<(Wire, Bytes)> = Vec::new();
-        for (key, wire) in watchers {
-            let known = frames.iter().find(|(framed, _)| *framed == wire);
+        let mut frames: Vec<((Wire, Option<Agreement>), Bytes)> = Vec::new();
+        for (key, way) in watchers {
+            let known = frames.iter().find(|(framed, _)| *framed == way);
             let frame = known.map(|(_, frame)| frame.clone()).unwrap_or_else(|| {
-                let frame = wire.passage(passage);
-                frames.push((wire, frame.clone()));
+                let frame = self.compressed(key, way.0.passage(passage));
+                frames.push((way, frame.clone()));
                 frame
             });
             self.send(key, frame);

@@ -64,7 +64,7 @@ pub(super) async fn converse<C: Conversation>(
     mut conversation: C,
 ) {
     let link = Link::new(Rc::clone(&shard), key);
-    let mut decoder = Decoder::new();
+    let mut decoder = if link.is_compressed() { Decoder::of_compressed() } else { Decoder::new() };
     let mut early = head.to_vec();
     // Even an empty part keeps the whole buffer alive that it was cut from.
     drop(head);
@@ -124,20 +124,20 @@ fn listen<C: Conversation>(
     conversation: &mut C,
 ) -> Heard {
     let mut heard = Heard::Nothing;
-    let outcome =
-        decoder.feed(bytes, shard.options.message_size_limit, &mut |incoming| match incoming {
-            Incoming::Text(text) => conversation.hear(Message::Text(text)),
-            Incoming::Binary(bytes) => conversation.hear(Message::Binary(bytes)),
-            Incoming::Ping(payload) => {
-                link.send(codec::encode_frame(OpCode::Control(Control::Pong), payload));
-            }
-            Incoming::Pong(_) => {}
-            Incoming::Close(Some((code, _))) => {
-                heard = Heard::Close(Disconnect { code, reason: Cow::Borrowed("") })
-            }
-            Incoming::Close(None) => heard = Heard::Close(Disconnect::NORMAL),
-        });
-    match outcome {
+    let mut on = |incoming: Incoming<'_>| match incoming {
+        Incoming::Text(text) => conversation.hear(Message::Text(text)),
+        Incoming::Binary(bytes) => conversation.hear(Message::Binary(bytes)),
+        Incoming::Ping(payload) => {
+            link.send(codec::encode_frame(OpCode::Control(Control::Pong), payload));
+        }
+        Incoming::Pong(_) => {}
+        Incoming::Close(Some((code, _))) => {
+            heard = Heard::Close(Disconnect { code, reason: Cow::Borrowed("") })
+        }
+        Incoming::Close(None) => heard = Heard::Close(Disconnect::NORMAL),
+    };
+    let max = shard.options.message_size_limit;
+    match decoder.feed(bytes, max, &mut shard.inflater.borrow_mut(), &mut on) {
         Ok(()) => heard,
         Err(violation) => Heard::Close(Disconnect {
             code: violation.close_code,

@@ -13,13 +13,14 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::HubOptions;
+use super::codec::{Deflater, Inflater};
 use super::connection::{Connection, Key, Owner};
 use super::frames::{Broadcast, Wire};
 use super::orders::Order;
 use super::outlet::Outlet;
 use super::pending::{Joined, Spare};
 use super::registry::Registry;
-use super::subscribers::Channels;
+use super::subscribers::{Channels, Way};
 use super::wheel::Wheel;
 use crate::client_protocol::codes::Disconnect;
 use crate::client_protocol::directive::Directive;
@@ -123,6 +124,8 @@ pub struct Shard {
     pub(super) state: RefCell<State>,
     /// Where every connection of the shard reads into.
     pub(super) scratch: RefCell<Box<[u8]>>,
+    /// What decompresses the messages of all its connections.
+    pub(super) inflater: RefCell<Inflater>,
     /// Wakes the loop when a connection became dirty.
     pub(super) wake: Notify,
     /// When the shard began, which is tick 0 of the wheel.
@@ -145,6 +148,8 @@ pub struct State {
     pub(super) orders: FxHashMap<u32, Vec<Order>>,
     /// The slots of the connections whose socket takes nothing.
     pub(super) blocked: FxHashSet<u32>,
+    /// What compresses the messages to all connections that want that.
+    pub(super) deflater: Deflater,
     next_serial: u32,
 }
 
@@ -185,11 +190,13 @@ impl Shard {
             expired: Vec::new(),
             orders: FxHashMap::default(),
             blocked: FxHashSet::default(),
+            deflater: Deflater::new(options.compression_level, options.compression_min_size),
             next_serial: 0,
         };
         Rc::new(Self {
             number,
             ticks: Ticks::of(&options),
+            inflater: RefCell::default(),
             scratch: RefCell::new(vec![0; options.read_buffer_bytes].into()),
             options,
             registry,
@@ -282,17 +289,27 @@ impl Shard {
         }
     }
 
-    /// Queues one frame for one connection.
+    /// The frame as one connection gets it.
+    pub(super) fn compressed(&self, key: Key, frame: Bytes) -> Bytes {
+        let State { connections, deflater, .. } = &mut *self.state.borrow_mut();
+        match connections.get(key.slot as usize).filter(|c| c.serial == key.serial) {
+            Some(connection) => connection.compressed(frame, deflater),
+            None => frame,
+        }
+    }
+
+    /// Queues one frame for one connection, which gets it compressed if that was agreed.
     pub(super) fn send(self: &Rc<Self>, key: Key, frame: Bytes) {
         let over = {
             let state = &mut *self.state.borrow_mut();
-            let spare = &mut state.spare;
-            let Some(connection) = state.connections.get_mut(key.slot as usize) else {
+            let State { connections, deflater, spare, .. } = state;
+            let Some(connection) = connections.get_mut(key.slot as usize) else {
                 return;
             };
             if connection.serial != key.serial {
                 return;
             }
+            let frame = connection.compressed(frame, deflater);
             connection.pending.push(frame, spare);
             connection.pending.backlog() > self.options.queue_max_bytes
         };
@@ -318,10 +335,11 @@ impl Shard {
     fn deliver(self: &Rc<Self>, broadcast: &Arc<Broadcast>) {
         let mut over = Vec::new();
         {
-            let State { connections, channels, dirty, spare, stats, .. } =
+            let State { connections, channels, deflater, dirty, spare, stats, .. } =
                 &mut *self.state.borrow_mut();
             let max = self.options.recovery_buffer_max_publications;
-            channels.deliver(broadcast, max, connections, spare, |slot, connection| {
+            let way = &mut Way { connections, deflater, spare };
+            channels.deliver(broadcast, max, way, |slot, connection| {
                 stats.deliveries += 1;
                 let key = Key { slot, serial: connection.serial };
                 if !connection.dirty && connection.blocked_since.is_none() {

@@ -10,6 +10,7 @@ use slab::Slab;
 
 use deltas::DeltaReaders;
 
+use super::codec::Deflater;
 use super::connection::{Connection, ELSEWHERE, Key, Membership};
 use super::frames::Broadcast;
 use super::pending::Spare;
@@ -44,6 +45,16 @@ struct Joining {
     /// The buffer was full and was given up: the past must be read further.
     overflowed: bool,
     takes_deltas: bool,
+}
+
+/// What a shard has that deliveries need on their way to its connections.
+pub struct Way<'a> {
+    /// All connections of the shard.
+    pub connections: &'a mut Slab<Connection>,
+    /// Compresses for those who want that.
+    pub deflater: &'a mut Deflater,
+    /// For those for whom more than one frame waits.
+    pub spare: &'a mut Spare,
 }
 
 /// How a subscriber that was told the past goes on.
@@ -212,8 +223,7 @@ impl Channels {
         &mut self,
         broadcast: &Arc<Broadcast>,
         buffer_max: usize,
-        connections: &mut Slab<Connection>,
-        spare: &mut Spare,
+        way: &mut Way<'_>,
         mut queued: impl FnMut(u32, &mut Connection),
     ) {
         let Some(&index) = self.by_name.get(&broadcast.delivery.channel) else {
@@ -221,26 +231,30 @@ impl Channels {
         };
         let channel = &mut self.table[index as usize];
         for slot in &channel.live {
-            if let Some(connection) = connections.get_mut(*slot as usize) {
-                connection.pending.push(broadcast.frame(connection.wire).clone(), spare);
+            if let Some(connection) = way.connections.get_mut(*slot as usize) {
+                let frame = broadcast.frame_to(connection, way.deflater);
+                connection.pending.push(frame.clone(), way.spare);
                 queued(*slot, connection);
             }
         }
         for joining in &mut channel.joining {
             joining.keep(broadcast, buffer_max);
         }
-        channel.deltas.deliver(broadcast, connections, spare, &mut queued);
+        channel.deltas.deliver(broadcast, way, &mut queued);
         // Whoever is caught up with is live from the next one on.
         let caught_up =
             |ahead: &mut Ahead| ahead.compared_with(&broadcast.delivery) != Ordering::Greater;
         let caught_up: Vec<_> = channel.ahead.extract_if(.., caught_up).collect();
         for ahead in caught_up {
-            let Some(connection) = connections.get_mut(ahead.slot as usize) else { continue };
+            let Some(connection) = way.connections.get_mut(ahead.slot as usize) else { continue };
             let mut told = None;
             if ahead.compared_with(&broadcast.delivery) == Ordering::Less {
                 told = Some(broadcast);
-                let frame = broadcast.frame_of(connection.wire, ahead.takes_deltas);
-                connection.pending.push(frame.clone(), spare);
+                let frame = match ahead.takes_deltas {
+                    true => broadcast.frame_for_deltas(connection, None, way.deflater),
+                    false => broadcast.frame_to(connection, way.deflater),
+                };
+                connection.pending.push(frame.clone(), way.spare);
                 queued(ahead.slot, connection);
             }
             let place = channel.make_live(ahead.slot, ahead.takes_deltas, told);

@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 use super::values::{self, StoreUrl};
 
 /// Whole numbers that may be other than from 1 to [`GREATEST`].
-const RANGES: [(&str, u64, u64); 20] = [
+const RANGES: [(&str, u64, u64); 22] = [
     ("http_server.port", 0, 65_535),
     ("accounts.hash_concurrency", 0, 1_024),
     ("accounts.pool.max_connections", 1, 10_000),
@@ -29,6 +29,8 @@ const RANGES: [(&str, u64, u64); 20] = [
     ("trending.weights.comment", 0, 1_000_000),
     ("trending.weights.share", 0, 1_000_000),
     ("trending.weights.bookmark", 0, 1_000_000),
+    ("websocket.compression_level", 1, 9),
+    ("websocket.compression_min_size", 0, GREATEST),
 ];
 
 /// No number needs to be greater, and every type in the settings but the port's can hold it.

@@ -288,6 +288,12 @@ pub struct Client {
 pub struct WebSocket {
     /// The largest message that a client may send.
     pub message_size_limit: usize,
+    /// Whether messages are compressed for clients that offer it.
+    pub compression: bool,
+    /// The shortest message that is compressed.
+    pub compression_min_size: usize,
+    /// How hard messages are compressed.
+    pub compression_level: u32,
 }
 
 /// A transport that can be switched off.

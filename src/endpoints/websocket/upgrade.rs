@@ -19,7 +19,8 @@ use crate::domain::problem::{Problem, ProblemKind};
 use crate::endpoints::openapi::problems::{ForeignOrigin, NotAWebsocket};
 use crate::endpoints::reply::Refused;
 use crate::endpoints::request::{App, Parameters, bearer};
-use crate::hub::{Conversation, Message, Transport, Wire};
+use crate::hub::codec::Agreement;
+use crate::hub::{Conversation, Link, Message, Transport, Wire};
 
 /// The subprotocol of JSON messages.
 const JSON: &str = "centrifuge-json";
@@ -101,6 +102,7 @@ fn accept(
     let authority = request.uri().authority().map(|authority| authority.as_str());
     check_origin(&app, request.headers(), authority)?;
     let token = connection_token(request.headers());
+    let compression = compression(&app, request.headers());
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let Some(upgrade) = upgrade else {
         return Err(not_a_handshake("This connection cannot be upgraded.").into());
@@ -110,7 +112,10 @@ fn accept(
             Ok(Ok((transport, head))) => {
                 let client = ClientId::from_random(app.entropy.bytes::<16>());
                 let hub = std::sync::Arc::clone(&app.hub);
-                let converse = move |link| {
+                let converse = move |link: Link| {
+                    if let Some(agreement) = compression {
+                        link.compress(agreement);
+                    }
                     let mut session = Session::new(link, app, client, token);
                     if let Some(first) = first {
                         session.hear(Message::Text(&first));
@@ -128,7 +133,22 @@ fn accept(
         (header::UPGRADE, HeaderValue::from_static("websocket")),
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    if let Some(agreement) = compression {
+        let agreed = HeaderValue::try_from(agreement.answer());
+        let agreed = agreed.expect("the answer is of visible ASCII characters");
+        response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed);
+    }
+    Ok(response)
+}
+
+/// What can be agreed about compressed messages with a client (RFC 7692, section 5).
+fn compression(app: &App, headers: &HeaderMap) -> Option<Agreement> {
+    if !app.limits.websocket_compression {
+        return None;
+    }
+    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
+    Agreement::with(offers.filter_map(|offer| offer.to_str().ok()))
 }
 
 /// The first of the subprotocols that the client offers and this hub speaks (RFC 6455, section 1.9).

@@ -6,6 +6,7 @@ use std::{mem, str};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
+use super::deflate::{Inflater, longest_compressed};
 use super::encode::MAX_CONTROL_PAYLOAD;
 use super::mask::unmask;
 use super::message::{Kind, Message, whole};
@@ -21,8 +22,7 @@ pub struct Decoder {
     /// The beginning of a header whose end has not arrived.
     header: [u8; MAX_HEADER],
     header_len: u8,
-    /// Set by a close frame or a violation: whatever follows is ignored.
-    finished: bool,
+    phase: Phase,
     /// The frame whose payload is arriving.
     frame: Option<Frame>,
     /// What has arrived of the payload of an incomplete control frame.
@@ -31,11 +31,32 @@ pub struct Decoder {
     message: Option<Box<Message>>,
 }
 
+/// What the next frame may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// One that is not compressed.
+    #[default]
+    Plain,
+    /// One that is compressed as well: that was agreed.
+    Compressed,
+    /// There was a close frame or a violation: whatever follows is ignored.
+    Finished,
+}
+
+/// What one call brings along.
+struct Call<'a> {
+    max_message_bytes: usize,
+    inflater: &'a mut Inflater,
+    on: &'a mut dyn FnMut(Incoming<'_>),
+}
+
 /// A frame whose header has been read and accepted.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     role: Role,
     is_final: bool,
+    /// Whether it belongs to a compressed message.
+    compressed: bool,
     /// Rotated to the next byte of payload.
     mask: [u8; 4],
     /// Bytes of payload that have not arrived.
@@ -56,20 +77,27 @@ impl Decoder {
         Self::default()
     }
 
+    /// The same where it was agreed that messages may be compressed.
+    pub fn of_compressed() -> Self {
+        Self { phase: Phase::Compressed, ..Self::default() }
+    }
+
     /// Takes freshly read bytes and calls `on` for every message that they complete and every control frame, in
     /// order. The bytes are unmasked in place, and a message that they contain whole is passed on without being copied.
     ///
-    /// A message longer than `max_message_bytes`, over all its fragments, is refused when a header announces it.
+    /// A message longer than `max_message_bytes`, over all its fragments, is refused when a header announces it, and one
+    /// that was compressed as soon as `inflater` makes more of it.
     /// After a violation or a close frame nothing more is decoded: later calls succeed and do nothing.
     pub fn feed(
         &mut self,
         bytes: &mut [u8],
         max_message_bytes: usize,
+        inflater: &mut Inflater,
         on: &mut dyn FnMut(Incoming<'_>),
     ) -> Result<(), ProtocolViolation> {
-        let result = self.decode(bytes, max_message_bytes, on);
-        if self.finished || result.is_err() {
-            *self = Self { finished: true, ..Self::default() };
+        let result = self.decode(bytes, &mut Call { max_message_bytes, inflater, on });
+        if self.phase == Phase::Finished || result.is_err() {
+            *self = Self { phase: Phase::Finished, ..Self::default() };
         }
         result
     }
@@ -84,10 +112,9 @@ impl Decoder {
     fn decode(
         &mut self,
         mut bytes: &mut [u8],
-        max_message_bytes: usize,
-        on: &mut dyn FnMut(Incoming<'_>),
+        call: &mut Call<'_>,
     ) -> Result<(), ProtocolViolation> {
-        while !self.finished && !bytes.is_empty() {
+        while self.phase != Phase::Finished && !bytes.is_empty() {
             let mut frame = match self.frame.take() {
                 Some(frame) => frame,
                 None => {
@@ -95,7 +122,7 @@ impl Decoder {
                         return Ok(());
                     };
                     bytes = &mut bytes[used..];
-                    self.accept(&header, length, max_message_bytes)?
+                    self.accept(&header, length, call.max_message_bytes)?
                 }
             };
             let arrived = frame.remaining.min(bytes.len());
@@ -104,8 +131,8 @@ impl Decoder {
             frame.mask = unmask(payload, frame.mask);
             frame.remaining -= arrived;
             match frame.role {
-                Role::Data(kind) => self.data(kind, frame, payload, max_message_bytes, on)?,
-                Role::Ping | Role::Pong | Role::Close => self.control(frame, payload, on)?,
+                Role::Data(kind) => self.data(kind, frame, payload, call)?,
+                Role::Ping | Role::Pong | Role::Close => self.control(frame, payload, call.on)?,
             }
             if frame.remaining > 0 {
                 self.frame = Some(frame);
@@ -149,15 +176,23 @@ impl Decoder {
         length: u64,
         max_message_bytes: usize,
     ) -> Result<Frame, ProtocolViolation> {
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        // Only the first frame of a message says that it is compressed (RFC 7692, section 6).
+        let begins = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        let may_be_compressed = begins && self.phase == Phase::Compressed;
+        if header.rsv2 || header.rsv3 || (header.rsv1 && !may_be_compressed) {
             return Err(ProtocolViolation::malformed("reserved bits are set without an extension"));
         }
         let Some(mask) = header.mask else {
             return Err(ProtocolViolation::malformed("client frames must be masked"));
         };
+        let compressed = header.rsv1
+            || (header.opcode == OpCode::Data(Data::Continue)
+                && self.message.as_ref().is_some_and(|message| message.is_compressed()));
         let (role, longest) = match header.opcode {
             OpCode::Control(control) => (control_role(control, header, length)?, length),
-            OpCode::Data(data) => self.data_role(data, max_message_bytes)?,
+            OpCode::Data(data) => {
+                self.data_role(data, payload_max(compressed, max_message_bytes))?
+            }
         };
         if length > longest {
             return Err(ProtocolViolation::TOO_BIG);
@@ -165,17 +200,14 @@ impl Decoder {
         Ok(Frame {
             role,
             is_final: header.is_final,
+            compressed,
             mask,
             remaining: usize::try_from(length).map_err(|_| ProtocolViolation::TOO_BIG)?,
         })
     }
 
-    /// The message kind that a data frame belongs to, and how much the message may still grow, in bytes.
-    fn data_role(
-        &self,
-        data: Data,
-        max_message_bytes: usize,
-    ) -> Result<(Role, u64), ProtocolViolation> {
+    /// The message kind that a data frame belongs to, and how much the payload of the message may still grow, in bytes.
+    fn data_role(&self, data: Data, payload_max: usize) -> Result<(Role, u64), ProtocolViolation> {
         let kind = match (data, &self.message) {
             (Data::Text, None) => Kind::Text,
             (Data::Binary, None) => Kind::Binary,
@@ -189,7 +221,7 @@ impl Decoder {
             (Data::Reserved(_), _) => return Err(ProtocolViolation::malformed("unknown opcode")),
         };
         let so_far = self.message.as_ref().map_or(0, |message| message.len());
-        let longest = max_message_bytes.saturating_sub(so_far) as u64;
+        let longest = payload_max.saturating_sub(so_far) as u64;
         Ok((Role::Data(kind), longest))
     }
 
@@ -199,26 +231,22 @@ impl Decoder {
         kind: Kind,
         frame: Frame,
         payload: &[u8],
-        max_message_bytes: usize,
-        on: &mut dyn FnMut(Incoming<'_>),
+        call: &mut Call<'_>,
     ) -> Result<(), ProtocolViolation> {
         let ends = frame.is_final && frame.remaining == 0;
         let message = match &mut self.message {
-            None if ends => {
-                on(whole(kind, payload)?);
-                return Ok(());
-            }
-            None => self.message.insert(Box::new(Message::new(kind))),
+            None if ends => return call.hear(kind, frame.compressed, payload),
+            None => self.message.insert(Box::new(Message::new(kind, frame.compressed))),
             Some(message) => message,
         };
         let longest = if frame.is_final {
             message.len() + payload.len() + frame.remaining
         } else {
-            max_message_bytes
+            payload_max(frame.compressed, call.max_message_bytes)
         };
         message.append(payload, longest)?;
         if ends {
-            on(message.complete()?);
+            call.hear(kind, frame.compressed, message.payload())?;
             self.message = None;
         }
         Ok(())
@@ -248,11 +276,33 @@ impl Decoder {
             Role::Pong => on(Incoming::Pong(payload)),
             _ => {
                 on(Incoming::Close(parse_close(payload)?));
-                self.finished = true;
+                self.phase = Phase::Finished;
             }
         }
         Ok(())
     }
+}
+
+impl Call<'_> {
+    /// Passes on a message whose payload is complete.
+    fn hear(
+        &mut self,
+        kind: Kind,
+        compressed: bool,
+        payload: &[u8],
+    ) -> Result<(), ProtocolViolation> {
+        let payload = match compressed {
+            true => self.inflater.inflate(payload, self.max_message_bytes)?,
+            false => payload,
+        };
+        (self.on)(whole(kind, payload)?);
+        Ok(())
+    }
+}
+
+/// How long the payload of a message may be that is no longer than `max_message_bytes` itself.
+fn payload_max(compressed: bool, max_message_bytes: usize) -> usize {
+    if compressed { longest_compressed(max_message_bytes) } else { max_message_bytes }
 }
 
 /// What a control frame is, unless it is one that RFC 6455, section 5.5, forbids.

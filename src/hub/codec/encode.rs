@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Control, OpCode};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 /// The longest payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub(super) const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -14,7 +14,16 @@ pub fn encode_frame(opcode: OpCode, payload: &[u8]) -> Bytes {
         matches!(opcode, OpCode::Data(_)) || payload.len() <= MAX_CONTROL_PAYLOAD,
         "a control frame carries at most 125 bytes"
     );
-    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    encode(&FrameHeader { opcode, ..FrameHeader::default() }, payload)
+}
+
+/// Creates a frame whose payload is compressed, which its first reserved bit says (RFC 7692, section 6).
+pub(super) fn encode_compressed(data: Data, payload: &[u8]) -> Bytes {
+    let opcode = OpCode::Data(data);
+    encode(&FrameHeader { opcode, rsv1: true, ..FrameHeader::default() }, payload)
+}
+
+fn encode(header: &FrameHeader, payload: &[u8]) -> Bytes {
     let length = payload.len() as u64;
     let mut frame = Vec::with_capacity(header.len(length) + payload.len());
     header.format(length, &mut frame).expect("writing to a Vec cannot fail");

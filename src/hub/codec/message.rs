@@ -15,6 +15,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Message {
     kind: Kind,
+    /// Whether it must be decompressed once it is whole.
+    compressed: bool,
     bytes: Vec<u8>,
     /// How many bytes of a text are known to be valid UTF-8; at most three more may be an unfinished character. So each
     /// piece is looked at once, and a bad byte is refused when it arrives rather than when the message is complete.
@@ -22,12 +24,16 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, bytes: Vec::new(), checked: 0 }
+    pub(super) fn new(kind: Kind, compressed: bool) -> Self {
+        Self { kind, compressed, bytes: Vec::new(), checked: 0 }
     }
 
     pub(super) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.compressed
     }
 
     /// Bytes that have arrived.
@@ -52,14 +58,14 @@ impl Message {
         }
         self.bytes.extend_from_slice(piece);
         match self.kind {
-            Kind::Binary => Ok(()),
-            Kind::Text => self.check_text(),
+            Kind::Text if !self.compressed => self.check_text(),
+            _ => Ok(()),
         }
     }
 
-    /// The whole message, once its last byte is in.
-    pub(super) fn complete(&self) -> Result<Incoming<'_>, ProtocolViolation> {
-        whole(self.kind, &self.bytes)
+    /// All of the payload, once its last byte is in.
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.bytes
     }
 
     fn check_text(&mut self) -> Result<(), ProtocolViolation> {

@@ -1,6 +1,8 @@
 //! The codec by examples; `properties` has what holds for any bytes.
 
+mod compressed;
 mod properties;
+mod reach;
 
 use super::*;
 
@@ -70,10 +72,12 @@ fn feed_all<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     limit: usize,
 ) -> (Vec<Heard>, Result<(), ProtocolViolation>) {
+    let inflater = &mut Inflater::default();
     let mut heard = Vec::new();
     for piece in pieces {
         let mut piece = piece.to_vec();
-        let result = decoder.feed(&mut piece, limit, &mut |incoming| heard.push(incoming.into()));
+        let mut on = |incoming: Incoming<'_>| heard.push(incoming.into());
+        let result = decoder.feed(&mut piece, limit, inflater, &mut on);
         if result.is_err() {
             return (heard, result);
         }
@@ -133,7 +137,7 @@ fn whole_messages_are_passed_on_where_they_lie() {
     let mut decoder = Decoder::new();
     let mut count = 0;
     decoder
-        .feed(&mut bytes, LIMIT, &mut |incoming| {
+        .feed(&mut bytes, LIMIT, &mut Inflater::default(), &mut |incoming| {
             let payload = match incoming {
                 Incoming::Text(text) => text.as_bytes(),
                 Incoming::Binary(bytes) | Incoming::Ping(bytes) => bytes,

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use slab::Slab;
-
-use super::{Channel, Channels};
+use super::{Channel, Channels, Way};
 use crate::domain::channel::ChannelName;
 use crate::hub::connection::{Connection, Key};
 use crate::hub::frames::Broadcast;
-use crate::hub::pending::Spare;
 
 /// The subscribers of a channel that take deltas and are live.
 #[derive(Default)]
@@ -52,8 +49,7 @@ impl DeltaReaders {
     pub(super) fn deliver(
         &mut self,
         broadcast: &Arc<Broadcast>,
-        connections: &mut Slab<Connection>,
-        spare: &mut Spare,
+        way: &mut Way<'_>,
         mut queued: impl FnMut(u32, &mut Connection),
     ) {
         if self.readers.is_empty() {
@@ -61,11 +57,11 @@ impl DeltaReaders {
         }
         let base = self.last.replace(Arc::clone(broadcast));
         for reader in &mut self.readers {
-            let Some(connection) = connections.get_mut(reader.slot as usize) else { continue };
+            let Some(connection) = way.connections.get_mut(reader.slot as usize) else { continue };
             let base = base.as_ref().filter(|_| reader.has_base);
             reader.has_base = true;
-            let frame = broadcast.frame_for_deltas(connection.wire, base);
-            connection.pending.push(frame.clone(), spare);
+            let frame = broadcast.frame_for_deltas(connection, base, way.deflater);
+            connection.pending.push(frame.clone(), way.spare);
             queued(reader.slot, connection);
         }
     }

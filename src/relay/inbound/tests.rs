@@ -96,6 +96,8 @@ impl Bench {
             stale_close_delay: LONG,
             message_size_limit: 1 << 16,
             read_buffer_bytes: 1 << 16,
+            compression_level: 1,
+            compression_min_size: 0,
             recovery_buffer_max_publications: 64,
         };
         let hub = Hub::start(&options, broker.clone(), tokio::runtime::Handle::current());

@@ -7,6 +7,7 @@ mod audit;
 mod cache;
 mod commands;
 mod comments;
+mod compression;
 mod connect;
 mod deltas;
 mod deployment;

@@ -20,7 +20,9 @@ fn k6() -> Option<PathBuf> {
 
 async fn smoke(test: &str, script: &str) {
     let Some(k6) = k6() else {
-        let reason = format!("k6 is not installed ({K6} may name one; loadtest/README.md says how to get it)");
+        let reason = format!(
+            "k6 is not installed ({K6} may name one; loadtest/README.md says how to get it)"
+        );
         return skipped(test, &reason);
     };
     let server = Server::with(

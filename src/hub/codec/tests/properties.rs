@@ -53,7 +53,7 @@ fn reads() -> impl Strategy<Value = Vec<usize>> {
 }
 
 /// Cuts `bytes` into pieces of these lengths, over and over.
-fn pieces<'a>(mut bytes: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
+pub(super) fn pieces<'a>(mut bytes: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     for length in lengths.iter().cycle() {
         if bytes.is_empty() {
