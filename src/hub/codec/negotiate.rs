@@ -115,16 +115,16 @@ mod tests {
     fn offers_of_browsers_and_libraries_are_accepted() {
         for offer in [
             "permessage-deflate",
-            // Chromium and Node's ws; Firefox offers the bare name.
+            // Chromium, Node's ws and Python's websockets; Firefox offers the bare name.
             "permessage-deflate; client_max_window_bits",
             "permessage-deflate;client_max_window_bits=10 ; server_no_context_takeover",
             "permessage-deflate; client_max_window_bits=\"15\"; client_no_context_takeover",
         ] {
             assert_eq!(answer(&[offer]).as_deref(), Some(AGREED), "{offer}");
         }
-        // Python's websockets.
-        let python = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12";
-        assert_eq!(answer(&[python]), Some(format!("{AGREED}; server_max_window_bits=12")));
+        // One that bounds both windows, as Python's websockets may be told to.
+        let both = "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12";
+        assert_eq!(answer(&[both]), Some(format!("{AGREED}; server_max_window_bits=12")));
         let narrow = "permessage-deflate; server_max_window_bits = \"9\"";
         assert_eq!(answer(&[narrow]), Some(format!("{AGREED}; server_max_window_bits=9")));
         let wide = "permessage-deflate; server_max_window_bits=15";
