@@ -193,7 +193,8 @@ fn rage(options: &Options, target: &Target, since: &Value) -> Result<(Count, f64
         newcomers = probe.join().ok().context("the newcomer failed")??;
         Ok(())
     })?;
-    match count.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    let failure = count.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match failure {
         Some(error) => Err(error),
         None => Ok((count, seconds, newcomers)),
     }
