@@ -203,6 +203,8 @@ pub(super) fn sweep(stores: &Stores, min_age: Duration) -> ContentSweep {
 /// Commits an event that was found in its document only; says whether it is durable now.
 pub(super) async fn found(committer: &Committer, recounts: &Recounts, event: Event) -> bool {
     recounts.note(&event);
+    // What is told of it carries the counts of now, and nothing may come after it that would put them right.
+    recounts.run().await;
     commit(committer, event).await
 }
 

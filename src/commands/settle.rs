@@ -1,6 +1,9 @@
 //! Settles what a crash may have left between a document and the log.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::committer::Committer;
 use super::recounts::Recounts;
@@ -8,6 +11,11 @@ use crate::domain::event::Event;
 use crate::domain::ids::EventId;
 use crate::domain::problem::Problem;
 use crate::ports::event_log::EventLog;
+
+/// How long whoever wrote a document may take to append its event, before somebody else does it.
+const GRACE: Duration = Duration::from_secs(1);
+/// How often it is looked for meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Makes sure that the event a document embeds is in the log before the
 /// document gets another one.
@@ -25,9 +33,17 @@ impl Settle {
     /// whether `new`, the event of the request at hand, is in the log already: an earlier attempt then
     /// carried the request out, and whatever happened to the document since stands.
     pub async fn run(&self, embedded: &Event, new: EventId) -> Result<bool, Problem> {
-        let missing = self.log.missing(&[embedded.id, new]).await?;
+        let mut missing = self.log.missing(&[embedded.id, new]).await?;
+        let deadline = Instant::now() + GRACE;
+        // Whoever wrote another event may be about to append it, once the counts are moved as well.
+        while embedded.id != new && missing.contains(&embedded.id) && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+            missing = self.log.missing(&[embedded.id, new]).await?;
+        }
         if missing.contains(&embedded.id) {
             self.recounts.note(embedded);
+            // What is told of the event carries the counts of now, and nothing may come after it that would put them right.
+            self.recounts.run().await;
             self.committer.commit(embedded.clone()).await?;
             return Ok(embedded.id == new);
         }

@@ -10,11 +10,14 @@ use crate::adapters::contract::model::{ModelLog, bare};
 use crate::adapters::contract::{absent, at, event_id, incarnation, published};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
+use crate::commands::recounts::Recounts;
+use crate::commands::settle::Settle;
 use crate::domain::channel::ChannelName;
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, PostId, UserId};
 use crate::domain::namespace::Namespaces;
 use crate::metrics::CommitMetrics;
 use crate::ports::StoreError;
+use crate::ports::audit::content::{CountAudit, FollowTally, PostTally};
 use crate::ports::broker::{Arriving, Broker};
 use crate::ports::event_log::{AppendError, LogCursor};
 use crate::relay::outbound::OutboundRelay;
@@ -299,4 +302,68 @@ async fn who_gave_up_waiting_has_its_event_appended_and_relayed_all_the_same() {
         assert_eq!(bench.delivered().await, event_id(n));
     }
     assert_eq!(bench.log.model.appended(), ids(0..2));
+}
+
+/// Counts that are always right.
+struct Right;
+
+#[async_trait]
+impl CountAudit for Right {
+    async fn posts_after(&self, _: Option<PostId>, _: usize) -> Result<Vec<PostId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn post_tallies(&self, _: &[PostId]) -> Result<Vec<PostTally>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn users_after(&self, _: Option<UserId>, _: usize) -> Result<Vec<UserId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn follow_tallies(&self, _: &[UserId]) -> Result<Vec<FollowTally>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn recount_post(&self, _: PostId) -> Result<Option<bool>, StoreError> {
+        Ok(Some(false))
+    }
+
+    async fn recount_follows(&self, _: UserId) -> Result<Option<bool>, StoreError> {
+        Ok(Some(false))
+    }
+}
+
+fn settling(bench: &Bench) -> Settle {
+    let recounts = Arc::new(Recounts::new(Arc::new(Right)));
+    Settle { log: bench.log.clone(), committer: Arc::clone(&bench.committer), recounts }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_its_writer_is_about_to_append_is_left_to_its_writer() {
+    let mut bench = Bench::new(OPTIONS).await;
+    let settle_it = settling(&bench);
+    let settled =
+        tokio::spawn(async move { settle_it.run(&bare(0, &["feed:all"]), event_id(9)).await });
+    settle().await;
+    assert!(bench.calls.try_recv().is_err(), "the counts may not be moved yet");
+    let commits = bench.commit(0..1).await;
+    let call = bench.call().await;
+    assert_eq!(call.ids(), ids(0..1));
+    call.answer.send(vec![]).unwrap();
+    assert!(!settled.await.unwrap().unwrap(), "the request at hand is still to be carried out");
+    assert!(commits.into_iter().next().unwrap().await.unwrap().is_ok());
+    assert!(bench.calls.try_recv().is_err(), "it was appended once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_appends_is_appended_by_who_finds_it() {
+    let mut bench = Bench::new(OPTIONS).await;
+    let settle_it = settling(&bench);
+    let settled =
+        tokio::spawn(async move { settle_it.run(&bare(0, &["feed:all"]), event_id(9)).await });
+    let call = tokio::time::timeout(Duration::from_secs(3), bench.calls.recv()).await;
+    call.expect("an append is due").expect("the log lives").answer.send(vec![]).unwrap();
+    assert!(!settled.await.unwrap().unwrap());
+    assert_eq!(bench.log.model.appended(), ids(0..1));
 }
