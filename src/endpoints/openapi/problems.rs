@@ -210,6 +210,8 @@ pub struct ForeignOrigin;
 pub struct NotAWebsocket;
 /// The settings switch the transport off.
 pub struct SwitchedOff;
+/// The stream that is spoken to is not there.
+pub struct NoStream;
 /// There is no such login, or it has another password.
 pub struct InvalidCredentials;
 /// The mail address or the user name is another account's.
@@ -224,6 +226,7 @@ stands_for! {
     ForeignOrigin: FORBIDDEN, "Pages of this origin may not connect: `origin_not_allowed`.";
     NotAWebsocket: BAD_REQUEST, "The request opens no WebSocket: `not_a_websocket_handshake`.";
     SwitchedOff: NOT_FOUND, "The settings of this hub switch this transport off: `transport_disabled`.";
+    NoStream: NOT_FOUND, "There is no stream of this session, or no more: `not_found`.";
     InvalidCredentials: UNAUTHORIZED, "The login or the password is wrong: `invalid_credentials`.";
     Taken: CONFLICT, "Another account has it: `email_taken`, `username_taken`.";
 }

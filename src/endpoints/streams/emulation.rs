@@ -11,7 +11,7 @@ use super::http_stream::is_protobuf;
 use super::origins;
 use crate::client_protocol::emulation::EmulationRequest;
 use crate::domain::problem::{Problem, ProblemKind};
-use crate::endpoints::openapi::problems::ForeignOrigin;
+use crate::endpoints::openapi::problems::{ForeignOrigin, NoStream};
 use crate::endpoints::reply::Refused;
 use crate::endpoints::request::{App, parse, read_body};
 use crate::hub::EmulationSession;
@@ -36,7 +36,7 @@ pub struct Body {
 #[utoipa::path(
     post, path = "/emulation", tag = "connections", operation_id = "emulation",
     request_body(content((Body = "application/json"), (Vec<u8> = "application/octet-stream"))),
-    responses((status = 204), ForeignOrigin)
+    responses((status = 204), ForeignOrigin, NoStream)
 )]
 pub async fn emulation(State(app): State<App>, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();

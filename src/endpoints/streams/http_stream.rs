@@ -10,6 +10,8 @@ use crate::endpoints::reply::Refused;
 use crate::endpoints::request::{App, read_body};
 use crate::hub::Wire;
 
+/// What lines of JSON are sent as.
+const JSON_LINES: &str = "application/x-ndjson";
 /// What Protobuf is sent as.
 pub(super) const PROTOBUF: &str = "application/octet-stream";
 
@@ -22,7 +24,7 @@ pub(super) const PROTOBUF: &str = "application/octet-stream";
     request_body(content((String = "application/json"), (Vec<u8> = "application/octet-stream"))),
     security((), ("session" = [])),
     responses(
-        (status = 200, content((String = "application/json"), (Vec<u8> = "application/octet-stream"))),
+        (status = 200, content((String = "application/x-ndjson"), (Vec<u8> = "application/octet-stream"))),
         ForeignOrigin, SwitchedOff
     )
 )]
@@ -38,7 +40,7 @@ pub async fn http_stream(State(app): State<App>, request: Request) -> Result<Res
     }
     let (wire, content_type) = match is_protobuf(&parts.headers) {
         true => (Wire::ProtobufStream, PROTOBUF),
-        false => (Wire::JsonStream, "application/json"),
+        false => (Wire::JsonStream, JSON_LINES),
     };
     let beginning = Beginning::new(&parts.headers, wire, content_type, first);
     Ok(origin.let_read(beginning.stream(app).await))

@@ -85,6 +85,8 @@ async fn a_stream_is_spoken_to_through_emulation() {
         };
         let answer = answer.send().await.expect("the server answers");
         assert!(answer.headers().contains_key("x-accel-buffering"));
+        let kind = if events { "text/event-stream" } else { "application/x-ndjson" };
+        assert_eq!(answer.headers()[CONTENT_TYPE], kind);
         let mut stream = Stream::of(answer, events);
         let hello = stream.expect("connect").await;
         assert_eq!(hello["pong"], true, "{hello}");
