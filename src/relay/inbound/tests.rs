@@ -142,6 +142,17 @@ impl Bench {
         Outgoing { channel, event: Some(event.id), body, retention }
     }
 
+    /// Has the subscriber hear of one publication, and the next come in another epoch.
+    async fn begin_anew(&mut self) {
+        let first = self.publish(1).await;
+        self.arrive(&first).await;
+        assert_eq!(self.hear_publications(1).await, [1]);
+        let (anew, mut published) = broker(2).await;
+        anew.subscribe(&self.channel).await.unwrap();
+        anew.publish(&[self.outgoing(2)]).await.unwrap();
+        self.arrive(&publication(published.recv().await.unwrap())).await;
+    }
+
     async fn lapse(&self) {
         self.lapses.send(Lapse { channels: vec![self.channel.clone()] }).await.unwrap();
     }
@@ -244,26 +255,14 @@ async fn a_gap_within_a_small_history_is_filled() {
 #[tokio::test]
 async fn a_new_epoch_is_told() {
     let mut bench = Bench::new("feed:all").await;
-    let first = bench.publish(1).await;
-    bench.arrive(&first).await;
-    assert_eq!(bench.hear_publications(1).await, [1]);
-    let (anew, mut published) = broker(2).await;
-    anew.subscribe(&bench.channel).await.unwrap();
-    anew.publish(&[bench.outgoing(2)]).await.unwrap();
-    bench.arrive(&publication(published.recv().await.unwrap())).await;
+    bench.begin_anew().await;
     bench.hear_the_end().await;
 }
 
 #[tokio::test]
 async fn who_cannot_subscribe_again_by_itself_connects_again_with_3010() {
     let mut bench = Bench::new("notifications:#42").await;
-    let first = bench.publish(1).await;
-    bench.arrive(&first).await;
-    assert_eq!(bench.hear_publications(1).await, [1]);
-    let (anew, mut published) = broker(2).await;
-    anew.subscribe(&bench.channel).await.unwrap();
-    anew.publish(&[bench.outgoing(2)]).await.unwrap();
-    bench.arrive(&publication(published.recv().await.unwrap())).await;
+    bench.begin_anew().await;
     let push = bench.hear().await;
     assert_eq!(push["disconnect"]["code"], 3010, "{push}");
     assert!(bench.heard.recv().await.is_none(), "the connection has ended");
