@@ -2,7 +2,7 @@
 
 use crate::contender::{Contender, Launch};
 use crate::fan_out;
-use crate::measurement::{Measurement, Scale};
+use crate::measurement::{Measurement, RAW, Scale};
 use crate::pacing::Pace;
 use crate::report::write_json;
 use crate::table::{self, Comparison, Series};
@@ -14,8 +14,6 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde::Serialize;
 use std::path::PathBuf;
-
-const RAW: &str = "raw";
 
 /// Arguments of `bench`.
 #[derive(Args, Debug, Clone)]
@@ -32,7 +30,7 @@ pub struct Options {
     /// Two short rounds, to see that everything runs; not for figures.
     #[arg(long)]
     pub quick: bool,
-    /// Another server to start: NAME=COMMAND with {port} in it.
+    /// Another server to start: NAME=COMMAND with {port} in it, and {push_bytes} if it can choose that.
     #[arg(long = "command", value_parser = Contender::parse_command)]
     pub commands: Vec<Contender>,
     /// Other servers that run already: NAME=PID@URL.
@@ -108,7 +106,7 @@ pub fn command(options: &Options) -> Result<()> {
         .flat_map(|measured| table::compare(measured.measurement, &measured.series))
         .collect();
     println!("\n{}", table::comparisons(&subject, &comparisons));
-    println!("{}", table::targets(&subject, &comparisons, RAW));
+    println!("{}", table::targets(&subject, &comparisons));
     let faulty: usize =
         measurements.iter().flat_map(|measured| &measured.series).map(|series| series.faulty).sum();
     let results =

@@ -43,8 +43,8 @@ pub enum Launch {
     Raw,
     /// A Carillon binary.
     Carillon(PathBuf),
-    /// A shell-free command in which `{port}` stands for the port to listen on; it speaks the client protocol at
-    /// the usual path and lets anyone publish to and subscribe to `bench:…`.
+    /// A shell-free command in which `{port}` stands for the port to listen on and `{push_bytes}` for how long its pushes
+    /// should be; it speaks the client protocol at the usual path and lets anyone publish to and subscribe to `bench:…`.
     Command(Vec<String>),
     /// A server that runs already: its address and the process whose CPU and memory are taken.
     Running {
@@ -60,7 +60,7 @@ pub enum Launch {
 pub struct Start {
     /// Whether the raw loop joins what queued.
     pub coalesce: bool,
-    /// How long the raw loop's pushes are to be, in bytes.
+    /// How long the pushes of those are to be who can choose it, in bytes.
     pub push_bytes: usize,
 }
 
@@ -128,7 +128,7 @@ impl Contender {
                 command.args(["--listen", "127.0.0.1:0"]).arg("--data").arg(&data);
                 Server::announced(command, directory)
             }
-            Launch::Command(words) => Server::on_port(words, directory),
+            Launch::Command(words) => Server::on_port(words, start, directory),
             Launch::Running { url, pid } => {
                 Ok(Server { url: url.clone(), pid: *pid, child: None, _directory: directory })
             }
@@ -179,10 +179,13 @@ impl Server {
     }
 
     /// Starts a server that takes its port as an argument, and waits until the port is open.
-    fn on_port(words: &[String], directory: TempDir) -> Result<Self> {
+    fn on_port(words: &[String], start: Start, directory: TempDir) -> Result<Self> {
         // The port is free now and is taken a moment later; a benchmark machine runs nothing that would take it.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut words = words.iter().map(|word| word.replace("{port}", &port.to_string()));
+        let (port_text, push_bytes) = (port.to_string(), start.push_bytes.to_string());
+        let mut words = words
+            .iter()
+            .map(|word| word.replace("{port}", &port_text).replace("{push_bytes}", &push_bytes));
         let mut command = Command::new(words.next().context("the command is empty")?);
         let log = directory.path().join("log");
         let output = File::create(&log)?;

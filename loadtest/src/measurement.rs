@@ -7,6 +7,13 @@ use crate::pacing::Pace;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+/// What the raw loop is called.
+pub const RAW: &str = "raw";
+/// What Centrifugo is called.
+const CENTRIFUGO: &str = "centrifugo";
+/// What the program of Bun is called.
+const BUN: &str = "bun";
+
 /// Subscribers of the fan-out measurements.
 pub const SUBSCRIBERS: usize = 1_000;
 
@@ -98,12 +105,16 @@ impl Measurement {
         self != Self::SixteenInFlight
     }
 
-    /// The least median ratio against the raw loop, if that is a target.
-    pub fn target_ratio(self) -> Option<f64> {
-        match self {
-            Self::CpuPerDelivery => Some(0.90),
-            Self::SixteenInFlight => Some(0.85),
-            Self::LatencyAtThirty | Self::IdleMemory => None,
+    /// The least median ratio against another contender, if that is a target. Contenders are known by name: the raw
+    /// loop, and those that `loadtest/compare` starts.
+    pub fn target_ratio(self, reference: &str) -> Option<f64> {
+        match (reference, self) {
+            (RAW, Self::CpuPerDelivery) => Some(0.90),
+            (RAW, Self::SixteenInFlight) => Some(0.85),
+            (CENTRIFUGO, Self::CpuPerDelivery | Self::SixteenInFlight) => Some(3.0),
+            (CENTRIFUGO, Self::IdleMemory) => Some(5.0),
+            (BUN, Self::CpuPerDelivery | Self::SixteenInFlight) => Some(1.0),
+            _ => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The results as Markdown tables and as JSON.
 
-use crate::measurement::Measurement;
+use crate::measurement::{Measurement, RAW};
 use crate::statistics::{Spread, paired_ratios};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -75,39 +75,46 @@ pub fn comparisons(subject: &str, rows: &[Comparison]) -> String {
     text
 }
 
-/// A table of where the subject stands against its targets; `raw` names the raw loop.
-pub fn targets(subject: &str, rows: &[Comparison], raw: &str) -> String {
+/// A table of where the subject stands against its targets.
+pub fn targets(subject: &str, rows: &[Comparison]) -> String {
     let mut text = format!("| target | {subject} | reached |\n|---|---|---|\n");
-    for row in rows.iter().filter(|row| row.reference == raw) {
-        let (measurement, unit) = (row.measurement, row.unit);
-        let mut line = |target: String, median: String, reached: bool| {
+    for row in rows {
+        for Target { words, figure, reached } in targets_of(row) {
             let reached = if reached { "yes" } else { "**no**" };
-            writeln!(text, "| {}: {target} | {median} | {reached} |", measurement.title())
+            writeln!(text, "| {}: {words} | {figure} | {reached} |", row.measurement.title())
                 .expect("writing to a String cannot fail");
-        };
-        if let Some(target) = measurement.target_ratio() {
-            let median = row.ratio.median;
-            line(
-                format!("at least {target:.2} of {raw}"),
-                format!("{median:.2}"),
-                median >= target,
-            );
-        }
-        if let Some(target) = measurement.target_figure() {
-            let median = row.subject.median;
-            let (words, reached) = if measurement.less_is_better() {
-                ("at most", median <= target)
-            } else {
-                ("at least", median >= target)
-            };
-            line(
-                format!("{words} {} {unit}", number(target)),
-                format!("{} {unit}", number(median)),
-                reached,
-            );
         }
     }
     text
+}
+
+struct Target {
+    words: String,
+    figure: String,
+    reached: bool,
+}
+
+fn targets_of(row: &Comparison) -> impl Iterator<Item = Target> {
+    let (measurement, unit, reference) = (row.measurement, row.unit, &row.reference);
+    let ratio = measurement.target_ratio(reference).map(|target| Target {
+        words: format!("at least {target:.2} x as good as {reference}"),
+        figure: format!("{:.2}", row.ratio.median),
+        reached: row.ratio.median >= target,
+    });
+    let figure = measurement.target_figure().filter(|_| reference == RAW).map(|target| {
+        let median = row.subject.median;
+        let (words, reached) = if measurement.less_is_better() {
+            ("at most", median <= target)
+        } else {
+            ("at least", median >= target)
+        };
+        Target {
+            words: format!("{words} {} {unit}", number(target)),
+            figure: format!("{} {unit}", number(median)),
+            reached,
+        }
+    });
+    ratio.into_iter().chain(figure)
 }
 
 fn figures(spread: Spread) -> String {
@@ -139,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn compares_the_first_with_each_other_and_judges_only_against_raw() {
+    fn compares_the_first_with_each_other_and_judges_against_those_it_has_targets_for() {
         let both =
             [series("us", &[2.0, 2.0]), series("raw", &[1.9, 1.7]), series("them", &[8.0, 6.0])];
         let rows = compare(Measurement::CpuPerDelivery, &both);
@@ -152,22 +159,25 @@ mod tests {
             ),
             "{text}"
         );
-        let text = targets("us", &rows, "raw");
+        let text = targets("us", &rows);
         assert_eq!(text.lines().count(), 3, "{text}");
     }
 
     #[test]
     fn judges_figures_in_their_direction() {
         let both = [series("us", &[1_600_000.0]), series("raw", &[2_000_000.0])];
-        let text = targets("us", &compare(Measurement::SixteenInFlight, &both), "raw");
-        assert!(text.contains("at least 0.85 of raw | 0.80 | **no** |"), "{text}");
+        let text = targets("us", &compare(Measurement::SixteenInFlight, &both));
+        assert!(text.contains("at least 0.85 x as good as raw | 0.80 | **no** |"), "{text}");
         assert!(
             text.contains("at least 1,500,000 deliveries/s | 1,600,000 deliveries/s | yes |"),
             "{text}"
         );
         let both = [series("us", &[3_500.0]), series("raw", &[900.0])];
-        let text = targets("us", &compare(Measurement::IdleMemory, &both), "raw");
+        let text = targets("us", &compare(Measurement::IdleMemory, &both));
         assert!(text.contains("at most 3,072 bytes | 3,500 bytes | **no** |"), "{text}");
+        let both = [series("us", &[2_000.0]), series("centrifugo", &[30_000.0])];
+        let text = targets("us", &compare(Measurement::IdleMemory, &both));
+        assert!(text.contains("at least 5.00 x as good as centrifugo | 15.00 | yes |"), "{text}");
     }
 
     #[test]

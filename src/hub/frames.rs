@@ -37,7 +37,7 @@ pub enum Wire {
 
 impl Wire {
     /// All there are, each at its own number.
-    const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::WebSocket,
         Self::WebSocketProtobuf,
         Self::UniWebSocket,

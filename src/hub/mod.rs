@@ -17,6 +17,7 @@ mod passages;
 mod pending;
 mod reader;
 mod registry;
+mod run;
 mod shard;
 mod subscribers;
 mod terms;

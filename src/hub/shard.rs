@@ -20,6 +20,7 @@ use super::orders::Order;
 use super::outlet::Outlet;
 use super::pending::{Joined, Spare};
 use super::registry::Registry;
+use super::run;
 use super::subscribers::{Channels, Way};
 use super::wheel::Wheel;
 use crate::client_protocol::codes::Disconnect;
@@ -86,8 +87,10 @@ const TICK: Duration = Duration::from_millis(100);
 const MESSAGES_PER_TICK: usize = 1_024;
 /// A flush of this length is large: it wrote to hundreds of sockets.
 const LARGE_FLUSH: Duration = Duration::from_millis(2);
-/// How long a busy shard lets publications gather before it flushes again.
+/// How long a busy shard listens for more publications before it flushes again, and again as long as more come.
 const GATHER: Duration = Duration::from_millis(1);
+/// How often it does so at most: what came first waits no longer than that.
+const GATHER_TIMES: usize = 4;
 /// How many emptied lists of pending frames are kept for the next to need one.
 const SPARE_MAX: usize = 16_384;
 
@@ -217,22 +220,30 @@ impl Shard {
         let mut ticker = tokio::time::interval(TICK);
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut messages = Vec::with_capacity(MESSAGES_PER_TICK);
+        let mut broadcasts = Vec::new();
         loop {
             tokio::select! {
                 _ = inbox.recv_many(&mut messages, MESSAGES_PER_TICK) => {
                     if self.is_busy() {
-                        tokio::time::sleep(GATHER).await;
-                        messages.extend(std::iter::from_fn(|| inbox.try_recv().ok()).take(MESSAGES_PER_TICK));
+                        self.gather(&mut inbox, &mut messages).await;
                     }
                     if messages.is_empty() {
                         return None;
                     }
-                    for message in messages.drain(..) {
-                        if let Message::Stop(done) = message {
-                            self.stop();
-                            return Some(done);
+                    let mut messages = messages.drain(..).peekable();
+                    while let Some(message) = messages.next() {
+                        match message {
+                            Message::Stop(done) => {
+                                self.stop();
+                                return Some(done);
+                            }
+                            Message::Deliver(first) => {
+                                run::gather(&mut broadcasts, first, &mut messages);
+                                self.deliver(&broadcasts);
+                                broadcasts.clear();
+                            }
+                            message => self.handle(message),
                         }
-                        self.handle(message);
                     }
                 }
                 _ = ticker.tick() => self.tick(),
@@ -249,10 +260,24 @@ impl Shard {
         length >= LARGE_FLUSH && end.elapsed() < length
     }
 
+    /// Takes what else comes while the shard has every reason to expect more. A client's publications reach it one
+    /// after the other, and each flush that takes one of them alone costs a write for every subscriber.
+    async fn gather(&self, inbox: &mut mpsc::Receiver<Message>, messages: &mut Vec<Message>) {
+        for _ in 0..GATHER_TIMES {
+            let before = messages.len();
+            tokio::time::sleep(GATHER).await;
+            let room = MESSAGES_PER_TICK.saturating_sub(before);
+            messages.extend(std::iter::from_fn(|| inbox.try_recv().ok()).take(room));
+            if messages.len() == before {
+                return;
+            }
+        }
+    }
+
     fn handle(self: &Rc<Self>, message: Message) {
         match message {
             Message::Adopt(adopt) => adopt(self),
-            Message::Deliver(broadcast) => self.deliver(&broadcast),
+            Message::Deliver(broadcast) => self.deliver(&[broadcast]),
             Message::Tell(passage) => self.tell(&passage),
             Message::Invalidate(channel) => self.invalidate(&channel),
             Message::Close(owner, why) => self.close_owned(owner, why),
@@ -332,15 +357,16 @@ impl Shard {
         }
     }
 
-    fn deliver(self: &Rc<Self>, broadcast: &Arc<Broadcast>) {
+    /// Queues broadcasts of one channel for its subscribers.
+    fn deliver(self: &Rc<Self>, broadcasts: &[Arc<Broadcast>]) {
         let mut over = Vec::new();
         {
             let State { connections, channels, deflater, dirty, spare, stats, .. } =
                 &mut *self.state.borrow_mut();
             let max = self.options.recovery_buffer_max_publications;
             let way = &mut Way { connections, deflater, spare };
-            channels.deliver(broadcast, max, way, |slot, connection| {
-                stats.deliveries += 1;
+            channels.deliver(broadcasts, max, way, |slot, connection, count| {
+                stats.deliveries += count as u64;
                 let key = Key { slot, serial: connection.serial };
                 if !connection.dirty && connection.blocked_since.is_none() {
                     connection.dirty = true;

@@ -14,6 +14,7 @@ use super::codec::Deflater;
 use super::connection::{Connection, ELSEWHERE, Key, Membership};
 use super::frames::Broadcast;
 use super::pending::Spare;
+use super::run::Run;
 use crate::domain::channel::ChannelName;
 use crate::domain::publication::{Delivery, StreamPosition};
 
@@ -218,49 +219,34 @@ impl Channels {
         live.chain(channel.joining.iter().map(|joining| (joining.slot, false))).collect()
     }
 
-    /// Queues a broadcast for every subscriber and calls `queued` for each live one.
+    /// Queues the broadcasts of one channel, in their order, for every subscriber. Calls `queued` with how many
+    /// of them were queued, for each live one.
     pub fn deliver(
         &mut self,
-        broadcast: &Arc<Broadcast>,
+        broadcasts: &[Arc<Broadcast>],
         buffer_max: usize,
         way: &mut Way<'_>,
-        mut queued: impl FnMut(u32, &mut Connection),
+        mut queued: impl FnMut(u32, &mut Connection, usize),
     ) {
-        let Some(&index) = self.by_name.get(&broadcast.delivery.channel) else {
-            return;
-        };
+        let Some(first) = broadcasts.first() else { return };
+        let Some(&index) = self.by_name.get(&first.delivery.channel) else { return };
         let channel = &mut self.table[index as usize];
-        for slot in &channel.live {
-            if let Some(connection) = way.connections.get_mut(*slot as usize) {
-                let frame = broadcast.frame_to(connection, way.deflater);
-                connection.pending.push(frame.clone(), way.spare);
-                queued(*slot, connection);
+        // Where somebody may become live between two of them, each is delivered by itself.
+        let together = if channel.ahead.is_empty() { broadcasts.len() } else { 1 };
+        for broadcasts in broadcasts.chunks(together) {
+            let run = Run::new(broadcasts);
+            for slot in &channel.live {
+                if let Some(connection) = way.connections.get_mut(*slot as usize) {
+                    run.queue(connection, way.deflater, way.spare);
+                    queued(*slot, connection, broadcasts.len());
+                }
             }
-        }
-        for joining in &mut channel.joining {
-            joining.keep(broadcast, buffer_max);
-        }
-        channel.deltas.deliver(broadcast, way, &mut queued);
-        // Whoever is caught up with is live from the next one on.
-        let caught_up =
-            |ahead: &mut Ahead| ahead.compared_with(&broadcast.delivery) != Ordering::Greater;
-        let caught_up: Vec<_> = channel.ahead.extract_if(.., caught_up).collect();
-        for ahead in caught_up {
-            let Some(connection) = way.connections.get_mut(ahead.slot as usize) else { continue };
-            let mut told = None;
-            if ahead.compared_with(&broadcast.delivery) == Ordering::Less {
-                told = Some(broadcast);
-                let frame = match ahead.takes_deltas {
-                    true => broadcast.frame_for_deltas(connection, None, way.deflater),
-                    false => broadcast.frame_to(connection, way.deflater),
-                };
-                connection.pending.push(frame.clone(), way.spare);
-                queued(ahead.slot, connection);
-            }
-            let place = channel.make_live(ahead.slot, ahead.takes_deltas, told);
-            if let Some(membership) = connection.memberships.iter_mut().find(|m| m.channel == index)
-            {
-                membership.place = place.unwrap_or(ELSEWHERE);
+            for broadcast in broadcasts {
+                for joining in &mut channel.joining {
+                    joining.keep(broadcast, buffer_max);
+                }
+                channel.deltas.deliver(broadcast, way, &mut queued);
+                channel.catch_up(index, broadcast, way, &mut queued);
             }
         }
     }
@@ -298,6 +284,40 @@ impl Channels {
             self.table.remove(membership.channel as usize);
         }
         name
+    }
+}
+
+impl Channel {
+    /// Makes those live who were told of no more than has now been delivered. `index` is the channel's own place.
+    fn catch_up(
+        &mut self,
+        index: u32,
+        broadcast: &Arc<Broadcast>,
+        way: &mut Way<'_>,
+        queued: &mut impl FnMut(u32, &mut Connection, usize),
+    ) {
+        // Whoever is caught up with is live from the next one on.
+        let caught_up =
+            |ahead: &mut Ahead| ahead.compared_with(&broadcast.delivery) != Ordering::Greater;
+        let caught_up: Vec<_> = self.ahead.extract_if(.., caught_up).collect();
+        for ahead in caught_up {
+            let Some(connection) = way.connections.get_mut(ahead.slot as usize) else { continue };
+            let mut told = None;
+            if ahead.compared_with(&broadcast.delivery) == Ordering::Less {
+                told = Some(broadcast);
+                let frame = match ahead.takes_deltas {
+                    true => broadcast.frame_for_deltas(connection, None, way.deflater),
+                    false => broadcast.frame_to(connection, way.deflater),
+                };
+                connection.pending.push(frame.clone(), way.spare);
+                queued(ahead.slot, connection, 1);
+            }
+            let place = self.make_live(ahead.slot, ahead.takes_deltas, told);
+            if let Some(membership) = connection.memberships.iter_mut().find(|m| m.channel == index)
+            {
+                membership.place = place.unwrap_or(ELSEWHERE);
+            }
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl DeltaReaders {
         &mut self,
         broadcast: &Arc<Broadcast>,
         way: &mut Way<'_>,
-        mut queued: impl FnMut(u32, &mut Connection),
+        queued: &mut impl FnMut(u32, &mut Connection, usize),
     ) {
         if self.readers.is_empty() {
             return;
@@ -62,7 +62,7 @@ impl DeltaReaders {
             reader.has_base = true;
             let frame = broadcast.frame_for_deltas(connection, base, way.deflater);
             connection.pending.push(frame.clone(), way.spare);
-            queued(reader.slot, connection);
+            queued(reader.slot, connection, 1);
         }
     }
 }
