@@ -165,6 +165,7 @@ impl Measurement {
             spin: scale.spin,
             core: None,
             json: None,
+            svg: None,
         }
     }
 }
