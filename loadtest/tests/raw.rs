@@ -155,6 +155,22 @@ fn a_server_that_keeps_everything_for_slow_readers_is_found_out() {
 }
 
 #[test]
+fn churn_is_answered_and_a_channel_without_a_history_makes_no_storm() {
+    let raw = Raw::start(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let svg = directory.path().join("plot.svg");
+    let churn = ["churn", "--connections", "5", "--rate", "500", "--seconds", "0.5"];
+    let report = raw.run(&[&churn[..], &["--svg", svg.to_str().unwrap()]].concat());
+    let commands = report["commands"].as_u64().unwrap();
+    assert!((240..=260).contains(&commands), "{report}");
+    assert!(std::fs::read_to_string(svg).unwrap().contains("<polyline"));
+    let output = run(&raw.url, &["storm", "--connections", "5"], &[]);
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("kept:all cannot be recovered"), "{complaint}");
+}
+
+#[test]
 fn a_sweep_goes_through_its_rates_and_draws_them() {
     let raw = Raw::start(&[]);
     let directory = tempfile::tempdir().unwrap();
