@@ -4,18 +4,22 @@ use crate::connection::Connection;
 use crate::reader::{Peer, Reader};
 use crate::sequence::Subscriptions;
 use crate::tally::Tally;
+use crate::timer::Timer;
 use anyhow::{Context, Result};
 use mio::{Events, Poll, Token};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+/// Whose event means no connection.
+const TIMER: Token = Token(usize::MAX);
 /// More are looked at in the next round.
 const EVENTS_A_ROUND: usize = 1_024;
 
 /// Connections under load. Each is known by its place, in the order in which they joined.
 pub struct Crowd {
     poll: Poll,
+    timer: Timer,
     events: Events,
     peers: Vec<Peer>,
     /// Reads them, and counts what they received.
@@ -27,10 +31,12 @@ impl Crowd {
     /// Nobody yet; what is received counts into `tally`.
     ///
     /// # Errors
-    /// When the kernel refuses an epoll.
+    /// When the kernel refuses an epoll or a timer.
     pub fn new(tally: Tally) -> Result<Self> {
+        let poll = Poll::new()?;
         Ok(Self {
-            poll: Poll::new()?,
+            timer: Timer::register(&poll, TIMER)?,
+            poll,
             events: Events::with_capacity(EVENTS_A_ROUND),
             peers: Vec::new(),
             reader: Reader::new(tally),
@@ -69,6 +75,14 @@ impl Crowd {
         self.began.elapsed().as_nanos() as u64
     }
 
+    /// Ends the wait of [`Self::attend`] after this time, and not when it was set to before.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn wake_after(&self, time: Duration) -> Result<()> {
+        self.timer.set(time)
+    }
+
     /// Waits at most so long until something can be read or written, and does it.
     ///
     /// # Errors
@@ -78,7 +92,7 @@ impl Crowd {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             outcome => outcome.context("epoll failed")?,
         }
-        for event in &self.events {
+        for event in self.events.iter().filter(|event| event.token() != TIMER) {
             let peer = &mut self.peers[event.token().0];
             if event.is_readable() {
                 self.reader.read(peer, self.began, event.is_read_closed());

@@ -32,6 +32,7 @@ mod storm;
 mod sweep;
 mod table;
 mod tally;
+mod timer;
 mod whole_path;
 
 use clap::{Parser, Subcommand};

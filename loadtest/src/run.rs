@@ -121,6 +121,8 @@ pub struct Run {
     publishers: Vec<usize>,
     rng: StdRng,
     command: Vec<u8>,
+    /// The publication for which the crowd's timer is set.
+    woken_for: Option<u64>,
     progress: Progress,
     memory: Option<MemoryRange>,
     next_memory_ns: u64,
@@ -141,6 +143,7 @@ impl Run {
             publishers: Vec::new(),
             rng: StdRng::seed_from_u64(load.seed),
             command: Vec::new(),
+            woken_for: None,
             progress: Progress::on_stderr(),
             memory: None,
             next_memory_ns: 0,
@@ -228,15 +231,25 @@ impl Run {
                 self.publish_what_is_due(now);
             }
             self.look_around(now)?;
-            let left = Duration::from_nanos(until_ns - now);
-            let sleep = if self.load.spin {
-                Duration::ZERO
-            } else {
-                let number = self.crowd.reader.tally.publications();
-                self.load.pace.sleep(number, now, LONGEST_SLEEP.min(left))
-            };
-            self.crowd.attend(sleep)?;
+            let left = LONGEST_SLEEP.min(Duration::from_nanos(until_ns - now));
+            if publish {
+                self.wake_when_due()?;
+            }
+            self.crowd.attend(if self.load.spin { Duration::ZERO } else { left })?;
         }
+    }
+
+    /// Has the crowd stop waiting when the next publication of an open loop is due.
+    fn wake_when_due(&mut self) -> Result<()> {
+        let number = self.crowd.reader.tally.publications();
+        if self.woken_for == Some(number) {
+            return Ok(());
+        }
+        if let Some(left) = self.load.pace.left(number, self.crowd.now_ns()) {
+            self.woken_for = Some(number);
+            self.crowd.wake_after(left)?;
+        }
+        Ok(())
     }
 
     /// Publishes all that is due, in one write of each publisher.

@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::procfs;
 use crate::progress::{self, Figures, Progress};
+use crate::timer::Timer;
 use crate::whole_path::Options;
 use crate::whole_path::http::{self, Credential, Node};
 use crate::whole_path::ledger::Ledger;
@@ -12,19 +13,13 @@ use crate::whole_path::sockets::Sockets;
 use crate::whole_path::workload::{Deed, Planned};
 use crate::whole_path::writers::{Outcome, Writers};
 use anyhow::{Context, Result};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
+use mio::{Events, Poll, Token};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-/// Wakes the loop when a write is due: epoll alone knows no less than a millisecond.
+/// Wakes the loop when a write is due.
 const TIMER: Token = Token(usize::MAX);
 /// Longest sleep between looks at the clock.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
@@ -115,7 +110,7 @@ pub struct Run<'a> {
     plan: Vec<Planned>,
     tell: Tell,
     poll: Poll,
-    timer: OwnedFd,
+    timer: Timer,
     sockets: Sockets,
     writers: Writers,
     ledger: Ledger,
@@ -138,12 +133,7 @@ impl<'a> Run<'a> {
         ledger: Ledger,
     ) -> Result<Self> {
         let poll = Poll::new()?;
-        let timer = timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-        )?;
-        let timer_fd = timer.as_raw_fd();
-        poll.registry().register(&mut SourceFd(&timer_fd), TIMER, Interest::READABLE)?;
+        let timer = Timer::register(&poll, TIMER)?;
         let sockets = Sockets::register(connections, &poll)?;
         let writers = Writers::new(tell.nodes.clone(), sockets.len());
         Ok(Self {
@@ -253,7 +243,8 @@ impl<'a> Run<'a> {
             let Some(write) = self.plan.get(number).copied() else { return Ok(()) };
             let intended_ns = self.intended_ns(number);
             if intended_ns > now_ns {
-                return self.wake_at(intended_ns);
+                let left_ns = intended_ns.saturating_sub(self.now_ns());
+                return self.timer.set(Duration::from_nanos(left_ns));
             }
             let request = self.tell.request(number, &write);
             let channels = self.tell.channels_of(&write);
@@ -265,18 +256,6 @@ impl<'a> Run<'a> {
                 self.answer(&outcome, sent_ns);
             }
         }
-    }
-
-    fn wake_at(&self, at_ns: u64) -> Result<()> {
-        // A time of zero would stop the timer.
-        let left_ns = at_ns.saturating_sub(self.now_ns()).max(1);
-        let left = Timespec {
-            tv_sec: (left_ns / 1_000_000_000) as i64,
-            tv_nsec: (left_ns % 1_000_000_000) as _,
-        };
-        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: left };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
-        Ok(())
     }
 
     fn answer(&mut self, outcome: &Outcome, at_ns: u64) {
