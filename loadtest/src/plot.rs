@@ -6,7 +6,7 @@ use axis::Axis;
 use hdrhistogram::Histogram;
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 880.0;
+const WIDTH: f64 = 920.0;
 const HEIGHT: f64 = 460.0;
 /// Where the axes are, in the units of the picture.
 const LEFT: f64 = 76.0;
