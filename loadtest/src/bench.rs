@@ -163,6 +163,7 @@ impl Bench {
             spin: false,
             core: None,
             json: None,
+            svg: None,
         })
         .with_context(|| format!("a first short run against {}", subject.name))?;
         ensure!(report.push_bytes > 0, "{} delivered nothing", subject.name);

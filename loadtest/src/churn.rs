@@ -1,7 +1,9 @@
 //! Subscribing and unsubscribing, on schedule (open loop): what it takes to change one's mind.
 
 use crate::connection::{Connection, Target};
-use crate::report::write_json;
+use crate::plot;
+use crate::progress::{self, Figures, Progress};
+use crate::report::{rows, write_json, write_text};
 use crate::{machine, procfs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -9,6 +11,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +51,9 @@ pub struct Options {
     /// Also write the report to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,
+    /// Also draw latency by percentile into this file.
+    #[arg(long)]
+    pub svg: Option<PathBuf>,
 }
 
 /// Figures of one run. Latencies are from the intended time of a command to its reply.
@@ -67,6 +73,11 @@ pub struct ChurnReport {
     pub server_cpu_seconds: Option<f64>,
     /// Microseconds of it a command.
     pub server_cpu_us_per_command: Option<f64>,
+    /// CPU time of this process.
+    pub client_cpu_seconds: f64,
+    /// All latencies, in microseconds.
+    #[serde(skip)]
+    pub latencies: Histogram<u64>,
 }
 
 /// Runs `churn` from the command line.
@@ -75,16 +86,36 @@ pub struct ChurnReport {
 /// When the run could not be made, or a command was refused.
 pub fn command(options: &Options) -> Result<()> {
     let report = run(options)?;
-    println!("commands         {}, {:.0} a second", report.commands, report.commands_per_second);
-    let (p50, p99, max) = (report.p50_ms, report.p99_ms, report.max_ms);
-    println!("p50/p99/max      {p50:.2} / {p99:.2} / {max:.2} ms");
-    if let Some(cpu) = report.server_cpu_us_per_command {
-        println!("server CPU       {cpu:.1} µs a command");
-    }
+    report.print();
     if let Some(path) = &options.json {
         write_json(path, &report)?;
     }
+    if let Some(path) = &options.svg {
+        let title = format!("Subscribing and unsubscribing, {:.0} commands/s", options.rate);
+        let series = [("replies", &report.latencies)];
+        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
+    }
     Ok(())
+}
+
+impl ChurnReport {
+    /// Prints the figures as a table.
+    fn print(&self) {
+        let server_cpu = self.server_cpu_us_per_command.map(|cpu| format!("{cpu:.1}"));
+        let table = [
+            ("commands", self.commands.to_string()),
+            ("commands/s", format!("{:.0}", self.commands_per_second)),
+            ("latency p50 (ms)", format!("{:.2}", self.p50_ms)),
+            ("latency p99 (ms)", format!("{:.2}", self.p99_ms)),
+            ("latency max (ms)", format!("{:.2}", self.max_ms)),
+            (
+                "server CPU a command (µs)",
+                server_cpu.unwrap_or_else(|| "unknown (no --server-pid)".to_owned()),
+            ),
+            ("client CPU (s)", format!("{:.2}", self.client_cpu_seconds)),
+        ];
+        println!("{}", rows(&table));
+    }
 }
 
 /// Connects, and has each connection subscribe and unsubscribe in turn.
@@ -103,33 +134,49 @@ pub fn run(options: &Options) -> Result<ChurnReport> {
         connections.push(Connection::establish(&target, index, options.source_addresses)?);
     }
     let cpu = || options.server_pid.map(procfs::cpu_seconds).transpose();
-    let before = cpu()?;
+    let client_cpu = || procfs::cpu_seconds(std::process::id());
+    let (server_before, client_before) = (cpu()?, client_cpu()?);
     let began = Instant::now();
-    let mut all = Histogram::<u64>::new_with_bounds(1, LONGEST_US, 3)?;
+    let latencies = Mutex::new(Histogram::<u64>::new_with_bounds(1, LONGEST_US, 3)?);
     thread::scope(|scope| -> Result<()> {
+        let (going_on, end) = mpsc::channel();
+        let figures = || figures(&lock(&latencies));
+        scope.spawn(move || Progress::on_stderr().watch(&end, figures));
         let mut threads = Vec::with_capacity(connections.len());
         for (index, connection) in connections.into_iter().enumerate() {
-            let work = move || change(options, connection, index, began);
+            let latencies = &latencies;
+            let work = move || change(options, connection, index, began, latencies);
             let thread = thread::Builder::new().stack_size(STACK_BYTES);
             threads.push(thread.spawn_scoped(scope, work)?);
         }
-        for thread in threads {
-            all.add(thread.join().ok().context("a connection failed")??)?;
-        }
-        Ok(())
+        let outcomes: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        drop(going_on);
+        outcomes.into_iter().try_for_each(|it| it.ok().context("a connection failed")?)
     })?;
     let seconds = began.elapsed().as_secs_f64();
-    let server_cpu_seconds = cpu()?.zip(before).map(|(after, before)| after - before);
-    let quantile_ms = |quantile| all.value_at_quantile(quantile) as f64 / 1e3;
+    let server_cpu_seconds = cpu()?.zip(server_before).map(|(after, before)| after - before);
+    let latencies = latencies.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let quantile_ms = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
     Ok(ChurnReport {
-        commands: all.len(),
-        commands_per_second: all.len() as f64 / seconds,
+        commands: latencies.len(),
+        commands_per_second: latencies.len() as f64 / seconds,
         p50_ms: quantile_ms(0.5),
         p99_ms: quantile_ms(0.99),
-        max_ms: all.max() as f64 / 1e3,
+        max_ms: latencies.max() as f64 / 1e3,
         server_cpu_seconds,
-        server_cpu_us_per_command: server_cpu_seconds.map(|cpu| cpu * 1e6 / all.len() as f64),
+        server_cpu_us_per_command: server_cpu_seconds.map(|cpu| cpu * 1e6 / latencies.len() as f64),
+        client_cpu_seconds: client_cpu()? - client_before,
+        latencies,
     })
+}
+
+fn lock(latencies: &Mutex<Histogram<u64>>) -> MutexGuard<'_, Histogram<u64>> {
+    latencies.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn figures(latencies: &Histogram<u64>) -> Figures {
+    let counts = vec![("answered", latencies.len())];
+    Figures { counts, p99_ms: progress::p99_ms(latencies), faults: 0 }
 }
 
 /// One connection's share of the schedule.
@@ -138,8 +185,8 @@ fn change(
     mut connection: Connection,
     index: usize,
     began: Instant,
-) -> Result<Histogram<u64>> {
-    let mut latencies = Histogram::new_with_bounds(1, LONGEST_US, 3)?;
+    latencies: &Mutex<Histogram<u64>>,
+) -> Result<()> {
     let interval = options.connections as f64 / options.rate;
     let first = interval * index as f64 / options.connections as f64;
     for turn in 0_usize.. {
@@ -152,7 +199,8 @@ fn change(
         let number = (index * 31 + turn / 2) % options.channels;
         let channel = format!("{}:{number}", options.namespace);
         connection.command(method, &json!({ "channel": channel }))?;
-        latencies.saturating_record(intended.elapsed().as_micros() as u64);
+        let latency = intended.elapsed();
+        lock(latencies).saturating_record(latency.as_micros() as u64);
     }
-    Ok(latencies)
+    Ok(())
 }

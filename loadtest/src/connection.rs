@@ -2,6 +2,7 @@
 
 use crate::frame;
 use anyhow::{Context, Result, bail, ensure};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -13,6 +14,9 @@ pub const HANDSHAKE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// What a server must answer to [`HANDSHAKE_KEY`].
 pub const HANDSHAKE_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/// What the client protocol pings with, and what answers it.
+pub const PING: &[u8] = b"{}";
+
 /// How long a server may take to answer a command during setup.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -23,6 +27,7 @@ pub struct Target {
     host: String,
     path: String,
     token: Option<String>,
+    receive_buffer: Option<usize>,
 }
 
 impl Target {
@@ -43,7 +48,18 @@ impl Target {
             .with_context(|| format!("{host} is not host:port"))?
             .next()
             .with_context(|| format!("{host} has no address"))?;
-        Ok(Self { address, host: host.to_owned(), path: path.to_owned(), token })
+        Ok(Self {
+            address,
+            host: host.to_owned(),
+            path: path.to_owned(),
+            token,
+            receive_buffer: None,
+        })
+    }
+
+    /// The same server, for sockets that ask the kernel to keep no more than about so many received bytes.
+    pub fn with_receive_buffer(self, bytes: usize) -> Self {
+        Self { receive_buffer: Some(bytes), ..self }
     }
 
     /// Opens a TCP connection. Connections to loopback leave from 127.0.0.1, .2, … in turn, `sources` of them, since
@@ -59,10 +75,20 @@ impl Target {
                 )?;
                 let host = 1 + (index % usize::from(sources.max(1))) as u8;
                 bind(&socket, &SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, host), 0))?;
+                if let Some(bytes) = self.receive_buffer {
+                    // Before connecting, since the window is scaled by it.
+                    set_socket_recv_buffer_size(&socket, bytes)?;
+                }
                 connect(&socket, &address)?;
                 TcpStream::from(socket)
             }
-            address => TcpStream::connect(address)?,
+            address => {
+                let stream = TcpStream::connect(address)?;
+                if let Some(bytes) = self.receive_buffer {
+                    set_socket_recv_buffer_size(&stream, bytes)?;
+                }
+                stream
+            }
         };
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SETUP_TIMEOUT))?;
@@ -147,7 +173,7 @@ impl Connection {
         Ok(reply[method].take())
     }
 
-    /// Reads until the reply to `id` is there; what comes before it (pushes, pings) needs no answer during setup.
+    /// Reads until the reply to `id` is there. Pings before it are answered; pushes have nobody who waits for them yet.
     fn wait_for_reply(&mut self, id: u32) -> Result<Value> {
         loop {
             while let Some(header) = frame::scan(&self.received)? {
@@ -159,12 +185,26 @@ impl Connection {
                         String::from_utf8_lossy(payload.get(2..).unwrap_or_default())
                     );
                 }
-                if let Some(reply) = find_reply(&payload, id)? {
+                self.answer_pings(header.opcode, &payload)?;
+                if header.opcode == frame::TEXT
+                    && let Some(reply) = find_reply(&payload, id)?
+                {
                     return Ok(reply);
                 }
             }
             self.receive("a reply")?;
         }
+    }
+
+    /// Of WebSocket and of the client protocol, which is an empty object.
+    fn answer_pings(&mut self, opcode: u8, payload: &[u8]) -> Result<()> {
+        let mut out = Vec::new();
+        if opcode == frame::PING {
+            frame::encode_from_client(&mut out, frame::PONG, payload);
+        } else if opcode == frame::TEXT && payload.split(|byte| *byte == b'\n').any(is_ping) {
+            frame::encode_from_client(&mut out, frame::TEXT, PING);
+        }
+        Ok(self.stream.write_all(&out)?)
     }
 
     fn receive(&mut self, what: &str) -> Result<()> {
@@ -175,6 +215,10 @@ impl Connection {
         self.received.extend_from_slice(&chunk[..count]);
         Ok(())
     }
+}
+
+fn is_ping(line: &[u8]) -> bool {
+    line == PING
 }
 
 fn find_reply(payload: &[u8], id: u32) -> Result<Option<Value>> {

@@ -1,9 +1,14 @@
 //! What an idle connection costs the server: memory before and after so many have connected and subscribed.
 
 use crate::connection::{Connection, Target};
+use crate::crowd::Crowd;
 use crate::machine;
 use crate::procfs::{self, Memory};
+use crate::progress::{Figures, Progress};
+use crate::reader::Peer;
 use crate::report::write_json;
+use crate::sequence::Subscriptions;
+use crate::tally::Tally;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
@@ -77,12 +82,12 @@ pub struct IdleReport {
 /// When the run could not be made.
 pub fn command(options: &Options) -> Result<()> {
     let report = run(options)?;
-    let kib = |bytes: u64| bytes / 1024;
     println!(
-        "connections      {} with {} subscriptions, made in {:.2} s",
+        "{} connections with {} subscriptions, made in {:.2} s\n",
         report.connections, report.subscriptions, report.connect_seconds
     );
-    println!("                 {:>10} {:>10} {:>14}", "before", "after", "a connection");
+    println!("| memory | before (KiB) | after (KiB) | a connection (bytes) |\n|---|---|---|---|");
+    let kib = |bytes: u64| bytes / 1024;
     let (before, after, growth) = (report.before, report.after, report.bytes_per_connection);
     for (name, before, after, growth) in [
         ("rss", before.rss, after.rss, growth.rss),
@@ -90,7 +95,7 @@ pub fn command(options: &Options) -> Result<()> {
         ("private", before.private, after.private, growth.private),
         ("private dirty", before.private_dirty, after.private_dirty, growth.private_dirty),
     ] {
-        println!("{name:<16} {:>6} KiB {:>6} KiB {growth:>8.0} bytes", kib(before), kib(after));
+        println!("| {name} | {} | {} | {growth:.0} |", kib(before), kib(after));
     }
     if let Some(path) = &options.json {
         write_json(path, &report)?;
@@ -108,21 +113,33 @@ pub fn run(options: &Options) -> Result<IdleReport> {
     let target = Target::parse(&options.url, options.token.clone())?;
     let before = settled_memory(options.server_pid)?;
     let began = Instant::now();
-    let mut connections = Vec::with_capacity(options.connections);
+    let mut crowd = Crowd::new(Tally::new(1, options.connections, 0..0)?)?;
+    let mut progress = Progress::on_stderr();
     for index in 0..options.connections {
         let mut connection = Connection::establish(&target, index, options.source_addresses)
             .with_context(|| format!("connection {index}"))?;
         for channel in &options.channels {
             connection.subscribe(channel)?;
         }
-        connections.push(connection);
+        crowd.join(connection, Subscriptions::default())?;
+        // Whoever came long ago may have been pinged since.
+        crowd.attend(Duration::ZERO)?;
+        progress.tell(began.elapsed().as_nanos() as u64, || Figures {
+            counts: vec![("connected", index as u64 + 1)],
+            faults: crowd.reader.tally.faults.total(),
+            ..Figures::default()
+        });
     }
+    drop(progress);
     let connect_seconds = began.elapsed().as_secs_f64();
     let after = settled_memory(options.server_pid)?;
+    crowd.attend(Duration::ZERO)?;
+    crowd.explain_closes();
+    ensure!(crowd.peers().iter().all(Peer::is_open), "the server closed connections meanwhile");
     let growth =
         |before: u64, after: u64| (after as f64 - before as f64) / options.connections as f64;
     Ok(IdleReport {
-        connections: connections.len(),
+        connections: options.connections,
         subscriptions: options.channels.len(),
         before,
         after,

@@ -176,6 +176,7 @@ impl Measurement {
             spin: scale.spin,
             core: None,
             json: None,
+            svg: None,
         }
     }
 }

@@ -39,16 +39,10 @@ impl Pace {
         }
     }
 
-    /// How long one may sleep before publication `number` is due: whole milliseconds, rounded down, since epoll knows
-    /// no finer and being late would count as the server's latency.
-    pub fn sleep(&self, number: u64, now_ns: u64, longest: Duration) -> Duration {
-        match self.rate {
-            Some(rate) => {
-                let left = intended_ns(number, rate).saturating_sub(now_ns);
-                Duration::from_millis(left / 1_000_000).min(longest)
-            }
-            None => longest,
-        }
+    /// How long it is until publication `number` is due, which only an open loop knows.
+    pub fn left(&self, number: u64, now_ns: u64) -> Option<Duration> {
+        let intended_ns = intended_ns(number, self.rate?);
+        Some(Duration::from_nanos(intended_ns.saturating_sub(now_ns)))
     }
 }
 
@@ -75,9 +69,8 @@ mod tests {
         assert_eq!(pace.due(0, 0, 0), Some(0));
         assert_eq!(pace.due(1, 0, 9_999_999), None);
         assert_eq!(pace.due(1, 0, 35_000_000), Some(10_000_000));
-        let longest = Duration::from_millis(50);
-        assert_eq!(pace.sleep(1, 500_000, longest), Duration::from_millis(9));
-        assert_eq!(pace.sleep(1, 20_000_000, longest), Duration::ZERO);
-        assert_eq!(pace.sleep(9, 0, longest), longest);
+        assert_eq!(pace.left(1, 500_000), Some(Duration::from_micros(9_500)));
+        assert_eq!(pace.left(1, 20_000_000), Some(Duration::ZERO));
+        assert_eq!(Pace::in_flight(2).left(1, 0), None);
     }
 }

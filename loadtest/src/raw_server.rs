@@ -30,6 +30,9 @@ pub struct Options {
     /// Pad each push message to this many bytes, to equal another server's.
     #[arg(long, default_value_t = 0)]
     pub push_bytes: usize,
+    /// Hang up on who has more than so many bytes waiting; without it, whatever waits is kept.
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    pub queue_bytes: usize,
 }
 
 struct Peer {
@@ -277,11 +280,11 @@ impl Server {
     }
 
     fn send_to_all(&mut self, start: usize, end: usize) {
-        let bytes = &self.queue[start..end];
+        let (bytes, most) = (&self.queue[start..end], self.options.queue_bytes);
         for (index, slot) in self.peers.iter_mut().enumerate() {
             if let Some(peer) = slot
                 && peer.subscribed
-                && !peer.send(bytes)
+                && (!peer.send(bytes) || peer.unsent.len() > most)
             {
                 *slot = None;
                 self.free.push(index);

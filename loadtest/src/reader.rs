@@ -3,10 +3,10 @@
 //! Nothing is allocated for a message: bytes are read into one buffer, frames and lines are found in place, and the
 //! stamp is read where the last message had it.
 
-use crate::connection::Connection;
+use crate::connection::{Connection, PING};
 use crate::frame;
 use crate::payload::Finder;
-use crate::sequence::Sequence;
+use crate::sequence::Subscriptions;
 use crate::tally::{Faults, Tally};
 use anyhow::Result;
 use mio::net::TcpStream;
@@ -16,6 +16,8 @@ use std::time::Instant;
 
 /// More than any frame here; only what is used of it is ever touched.
 const SCRATCH_BYTES: usize = 1024 * 1024;
+/// What RFC 6455, section 7.1.5, calls the code of a close frame without one: 1005.
+const NO_STATUS: [u8; 2] = 1005_u16.to_be_bytes();
 
 /// A connection under load.
 pub struct Peer {
@@ -24,23 +26,43 @@ pub struct Peer {
     partial: Vec<u8>,
     /// What is to be written.
     pub unsent: Vec<u8>,
-    /// What it received.
-    pub sequence: Sequence,
+    /// What it is subscribed to, and what it received of that.
+    pub subscriptions: Subscriptions,
     open: bool,
+    /// What the server's close frame said, if one came.
+    farewell: Option<Farewell>,
 }
+
+/// The code and the reason of a close frame.
+pub type Farewell = (u16, String);
 
 impl Peer {
     /// Takes over an established connection: no longer blocking, watched by `poll`.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn register(connection: Connection, poll: &Poll, token: Token) -> Result<Self> {
+    pub fn register(
+        connection: Connection,
+        subscriptions: Subscriptions,
+        poll: &Poll,
+        token: Token,
+    ) -> Result<Self> {
         let (stream, partial) = connection.into_parts();
         stream.set_read_timeout(None)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, partial, unsent: Vec::new(), sequence: Sequence::default(), open: true })
+        Ok(Self { stream, partial, unsent: Vec::new(), subscriptions, open: true, farewell: None })
+    }
+
+    /// Whether the connection has not ended, as far as was read.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// What the server's close frame said, if one came.
+    pub fn farewell(&self) -> Option<&Farewell> {
+        self.farewell.as_ref()
     }
 
     /// Writes what waits to be written, as far as the socket takes it.
@@ -87,9 +109,10 @@ impl Reader {
         self.reads
     }
 
-    /// Reads all that a connection has (edge-triggered) and notes what it carries.
+    /// Reads all that a connection has (edge-triggered) and notes what it carries. `ended` says that the server has closed
+    /// its side: the end is then behind what there is to read, and no new edge.
     #[inline]
-    pub fn read(&mut self, peer: &mut Peer, began: Instant) {
+    pub fn read(&mut self, peer: &mut Peer, began: Instant, ended: bool) {
         while peer.open {
             let kept = peer.partial.len();
             self.scratch[..kept].copy_from_slice(&peer.partial);
@@ -104,7 +127,7 @@ impl Reader {
             let used = self.scan(peer, filled, now_ns);
             peer.partial.clear();
             peer.partial.extend_from_slice(&self.scratch[used..filled]);
-            if filled < self.scratch.len() {
+            if filled < self.scratch.len() && !ended {
                 // A short read has emptied the socket; new bytes are a new edge.
                 return;
             }
@@ -136,7 +159,7 @@ impl Reader {
                 match self.finder.find(line) {
                     Some(stamp) => {
                         self.push_bytes = line.len();
-                        self.tally.delivered(&mut peer.sequence, stamp, now_ns);
+                        self.tally.delivered(&mut peer.subscriptions, stamp, now_ns);
                     }
                     None => other_line(&mut self.tally.faults, peer, line),
                 }
@@ -151,17 +174,16 @@ impl Reader {
     }
 }
 
-/// A frame that is no text: pings are answered, a close is noted when the socket ends.
+/// A frame that is no text: pings are answered, what a close says is kept, and counted when the socket ends.
 #[cold]
 fn other_frame(faults: &mut Faults, peer: &mut Peer, opcode: u8, payload: &[u8]) {
     match opcode {
         frame::PING => frame::encode_from_client(&mut peer.unsent, frame::PONG, payload),
         frame::PONG => {}
         frame::CLOSE => {
-            eprintln!(
-                "the server closed: {}",
-                String::from_utf8_lossy(payload.get(2..).unwrap_or_default())
-            );
+            let (code, reason) = payload.split_at_checked(2).unwrap_or((&NO_STATUS, &[]));
+            let code = u16::from_be_bytes([code[0], code[1]]);
+            peer.farewell = Some((code, String::from_utf8_lossy(reason).into_owned()));
         }
         // Messages of a benchmark are short, and no server has a reason to split or to send binary ones.
         frame::BINARY | frame::CONTINUATION => faults.protocol += 1,
@@ -172,8 +194,8 @@ fn other_frame(faults: &mut Faults, peer: &mut Peer, opcode: u8, payload: &[u8])
 /// A line without a stamp: the protocol's ping is answered, errors are counted, replies are ignored.
 #[cold]
 fn other_line(faults: &mut Faults, peer: &mut Peer, line: &[u8]) {
-    if line == b"{}" {
-        frame::encode_from_client(&mut peer.unsent, frame::TEXT, b"{}");
+    if line == PING {
+        frame::encode_from_client(&mut peer.unsent, frame::TEXT, PING);
     } else if line.windows(7).any(|seven| seven == b"\"error\"")
         || line.starts_with(b"{\"disconnect\"")
     {

@@ -1,4 +1,4 @@
-//! Whether a subscriber got everything once and in order.
+//! Whether a subscriber got everything once and in order, channel by channel.
 
 /// How a received number fits what came before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,41 @@ impl Sequence {
     }
 }
 
+/// What one connection is subscribed to, and what it received of each channel.
+#[derive(Default)]
+pub struct Subscriptions {
+    /// In the order of the channels.
+    by_channel: Vec<(u32, Sequence)>,
+}
+
+impl Subscriptions {
+    /// To these channels, by their numbers; none twice.
+    pub fn to(channels: impl IntoIterator<Item = u32>) -> Self {
+        let mut by_channel: Vec<_> =
+            channels.into_iter().map(|channel| (channel, Sequence::default())).collect();
+        by_channel.sort_unstable_by_key(|(channel, _)| *channel);
+        Self { by_channel }
+    }
+
+    /// What came of a channel; `None` for one that the connection is not subscribed to.
+    #[inline]
+    pub fn of(&mut self, channel: u32) -> Option<&mut Sequence> {
+        let at = match self.by_channel.as_slice() {
+            [(only, _)] => (*only == channel).then_some(0)?,
+            many => many.binary_search_by_key(&channel, |(channel, _)| *channel).ok()?,
+        };
+        Some(&mut self.by_channel[at].1)
+    }
+
+    /// How many deliveries have not come, of so many publications of each channel.
+    pub fn lost(&self, published: &[u64]) -> u64 {
+        let lost = |(channel, sequence): &(u32, Sequence)| {
+            sequence.lost(published.get(*channel as usize).copied().unwrap_or(0))
+        };
+        self.by_channel.iter().map(lost).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +127,18 @@ mod tests {
     #[test]
     fn who_receives_nothing_lost_everything() {
         assert_eq!(Sequence::default().lost(9), 9);
+    }
+
+    #[test]
+    fn channels_are_followed_apart() {
+        let mut subscriptions = Subscriptions::to([7, 2]);
+        assert!(subscriptions.of(3).is_none(), "it is not subscribed to that");
+        assert_eq!(subscriptions.of(2).map(|it| it.receive(0)), Some(Arrival::InOrder));
+        assert_eq!(subscriptions.of(7).map(|it| it.receive(0)), Some(Arrival::InOrder));
+        assert_eq!(subscriptions.of(2).map(|it| it.receive(2)), Some(Arrival::Ahead));
+        let published = [9, 9, 3, 9, 9, 9, 9, 4];
+        assert_eq!(subscriptions.lost(&published), 1 + 3);
+        let mut one = Subscriptions::to([5]);
+        assert!(one.of(5).is_some() && one.of(4).is_none());
     }
 }

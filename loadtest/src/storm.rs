@@ -2,7 +2,9 @@
 
 use crate::connection::{Connection, Target};
 use crate::payload::{self, Finder, Stamp};
-use crate::report::write_json;
+use crate::plot;
+use crate::progress::{self, Figures, Progress};
+use crate::report::{rows, write_json, write_text};
 use crate::{machine, procfs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -11,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex, PoisonError};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,6 +53,9 @@ pub struct Options {
     /// Also write the report to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,
+    /// Also draw by when how many were back, and how long it took each, into this file.
+    #[arg(long)]
+    pub svg: Option<PathBuf>,
 }
 
 /// Figures of one storm. Times are from its beginning, when all are wanted back.
@@ -78,6 +83,29 @@ pub struct StormReport {
     pub newcomer_max_ms: f64,
     /// CPU time of the server in the storm, if its process is known.
     pub server_cpu_seconds: Option<f64>,
+    /// CPU time of this process in the storm.
+    pub client_cpu_seconds: f64,
+    /// All times.
+    #[serde(skip)]
+    pub times: Times,
+}
+
+/// Times in microseconds.
+#[derive(Debug, Clone)]
+pub struct Times {
+    /// From the beginning of the storm until one was back.
+    since_beginning: Histogram<u64>,
+    /// From opening a socket until it had recovered.
+    each: Histogram<u64>,
+    /// From opening a socket of somebody new until it was connected.
+    newcomers: Histogram<u64>,
+}
+
+impl Times {
+    fn none() -> Result<Self> {
+        let none = Histogram::new_with_bounds(1, LONGEST_US, 3)?;
+        Ok(Self { since_beginning: none.clone(), each: none.clone(), newcomers: none })
+    }
 }
 
 /// Runs `storm` from the command line.
@@ -86,20 +114,47 @@ pub struct StormReport {
 /// When the run could not be made, or something was lost.
 pub fn command(options: &Options) -> Result<()> {
     let report = run(options)?;
-    println!("came back        {} after missing {}", report.connections, report.missed);
-    println!("recovered        {}, {} publications lost", report.recovered, report.lost);
-    println!("all back after   {:.2} s", report.seconds);
-    println!("p50/p99          {:.0} / {:.0} ms after the beginning", report.p50_ms, report.p99_ms);
-    println!("one connection   {:.1} ms at p99", report.one_p99_ms);
-    println!("newcomers        {}, the slowest {:.1} ms", report.newcomers, report.newcomer_max_ms);
-    if let Some(cpu) = report.server_cpu_seconds {
-        println!("server CPU       {cpu:.2} s");
-    }
+    report.print();
     if let Some(path) = &options.json {
         write_json(path, &report)?;
     }
+    if let Some(path) = &options.svg {
+        let title = format!("{} come back, {} at once", report.connections, options.at_once);
+        let series = [
+            ("all, since the beginning", &report.times.since_beginning),
+            ("one, from its socket on", &report.times.each),
+            ("somebody new", &report.times.newcomers),
+        ];
+        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
+    }
     ensure!(report.recovered == report.connections, "not everybody got back what was missed");
     Ok(())
+}
+
+impl StormReport {
+    /// Prints the figures as a table.
+    fn print(&self) {
+        let ms = |ms: f64| format!("{ms:.1}");
+        let server_cpu = self.server_cpu_seconds.map(|cpu| format!("{cpu:.2}"));
+        let table = [
+            ("came back", self.connections.to_string()),
+            ("publications that each had missed", self.missed.to_string()),
+            ("recovered all of them", self.recovered.to_string()),
+            ("publications lost", self.lost.to_string()),
+            ("all back after (s)", format!("{:.2}", self.seconds)),
+            ("half were back after (ms)", ms(self.p50_ms)),
+            ("99 of 100 were back after (ms)", ms(self.p99_ms)),
+            ("one connection, p99 (ms)", ms(self.one_p99_ms)),
+            ("somebody new, connections meanwhile", self.newcomers.to_string()),
+            ("somebody new, the slowest (ms)", ms(self.newcomer_max_ms)),
+            (
+                "server CPU (s)",
+                server_cpu.unwrap_or_else(|| "unknown (no --server-pid)".to_owned()),
+            ),
+            ("client CPU (s)", format!("{:.2}", self.client_cpu_seconds)),
+        ];
+        println!("{}", rows(&table));
+    }
 }
 
 /// What those who come back count together.
@@ -107,9 +162,22 @@ struct Count {
     next: AtomicUsize,
     recovered: AtomicUsize,
     lost: Mutex<u64>,
-    /// From the beginning of the storm, and from the beginning of each connection; in microseconds.
-    times: Mutex<(Histogram<u64>, Histogram<u64>)>,
+    times: Mutex<Times>,
     failure: Mutex<Option<anyhow::Error>>,
+}
+
+impl Count {
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            counts: vec![("recovered", self.recovered.load(Ordering::Relaxed) as u64)],
+            p99_ms: progress::p99_ms(&self.times().each),
+            faults: *self.lost.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
 }
 
 /// Connects everybody, cuts everybody off, publishes, and lets everybody come back.
@@ -120,18 +188,8 @@ pub fn run(options: &Options) -> Result<StormReport> {
     ensure!(options.connections > 0 && options.at_once > 0, "there must be a connection");
     machine::ensure_open_files(options.connections)?;
     let target = Target::parse(&options.url, options.token.clone())?;
-    let establish = |index| Connection::establish(&target, index, options.source_addresses);
-    let mut connections = Vec::with_capacity(options.connections);
-    let mut position = Value::Null;
-    for index in 0..options.connections {
-        let mut connection = establish(index)?;
-        let request = json!({"channel": options.channel, "recoverable": true});
-        position = connection.command("subscribe", &request)?;
-        connections.push(connection);
-    }
-    ensure!(position["recoverable"] == true, "{} cannot be recovered", options.channel);
-    drop(connections);
-    let mut publisher = establish(0)?;
+    let position = connect_and_cut_off(options, &target)?;
+    let mut publisher = Connection::establish(&target, 0, options.source_addresses)?;
     for sequence in 0..options.missed {
         let mut data = Vec::new();
         payload::encode(&mut data, Stamp { sequence, intended_ns: 0 }, 128);
@@ -143,33 +201,59 @@ pub fn run(options: &Options) -> Result<StormReport> {
         "offset": position["offset"].as_u64().unwrap_or(0),
     });
     let cpu = || options.server_pid.map(procfs::cpu_seconds).transpose();
-    let cpu_before = cpu()?;
+    let client_cpu = || procfs::cpu_seconds(std::process::id());
+    let (server_before, client_before) = (cpu()?, client_cpu()?);
     let (count, seconds, newcomers) = rage(options, &target, &since)?;
-    let server_cpu_seconds = cpu()?.zip(cpu_before).map(|(after, before)| after - before);
-    let (all, each) = count.times.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let server_cpu_seconds = cpu()?.zip(server_before).map(|(after, before)| after - before);
+    let client_cpu_seconds = client_cpu()? - client_before;
+    let mut times = count.times.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for newcomer in &newcomers {
+        times.newcomers.saturating_record(newcomer.as_micros() as u64);
+    }
+    let ms = |times: &Histogram<u64>, quantile| times.value_at_quantile(quantile) as f64 / 1e3;
     Ok(StormReport {
         connections: options.connections,
         missed: options.missed,
         recovered: count.recovered.into_inner(),
         lost: count.lost.into_inner().unwrap_or_else(PoisonError::into_inner),
         seconds,
-        p50_ms: all.value_at_quantile(0.5) as f64 / 1e3,
-        p99_ms: all.value_at_quantile(0.99) as f64 / 1e3,
-        one_p99_ms: each.value_at_quantile(0.99) as f64 / 1e3,
+        p50_ms: ms(&times.since_beginning, 0.5),
+        p99_ms: ms(&times.since_beginning, 0.99),
+        one_p99_ms: ms(&times.each, 0.99),
         newcomers: newcomers.len(),
         newcomer_max_ms: newcomers.iter().map(Duration::as_secs_f64).fold(0.0, f64::max) * 1e3,
         server_cpu_seconds,
+        client_cpu_seconds,
+        times,
     })
+}
+
+/// Connects and subscribes everybody, one after the other, and cuts all of them off; answers where the channel stood.
+fn connect_and_cut_off(options: &Options, target: &Target) -> Result<Value> {
+    let mut connections = Vec::with_capacity(options.connections);
+    let (mut position, mut progress) = (Value::Null, Progress::on_stderr());
+    let began = Instant::now();
+    for index in 0..options.connections {
+        let mut connection = Connection::establish(target, index, options.source_addresses)?;
+        let request = json!({"channel": options.channel, "recoverable": true});
+        position = connection.command("subscribe", &request)?;
+        connections.push(connection);
+        progress.tell(began.elapsed().as_nanos() as u64, || Figures {
+            counts: vec![("connected", index as u64 + 1)],
+            ..Figures::default()
+        });
+    }
+    ensure!(position["recoverable"] == true, "{} cannot be recovered", options.channel);
+    Ok(position)
 }
 
 /// Lets everybody come back; answers how long it took, and how long somebody new took to connect, again and again.
 fn rage(options: &Options, target: &Target, since: &Value) -> Result<(Count, f64, Vec<Duration>)> {
-    let histogram = || Histogram::new_with_bounds(1, LONGEST_US, 3);
     let count = Count {
         next: AtomicUsize::new(0),
         recovered: AtomicUsize::new(0),
         lost: Mutex::new(0),
-        times: Mutex::new((histogram()?, histogram()?)),
+        times: Mutex::new(Times::none()?),
         failure: Mutex::new(None),
     };
     let workers = options.at_once.min(options.connections);
@@ -183,6 +267,9 @@ fn rage(options: &Options, target: &Target, since: &Value) -> Result<(Count, f64
             threads.push(thread.spawn_scoped(scope, work)?);
         }
         let probe = scope.spawn(|| probe(options, target, &over));
+        let (going_on, end) = mpsc::channel();
+        let figures = || count.figures();
+        scope.spawn(move || Progress::on_stderr().watch(&end, figures));
         start.wait();
         let began = Instant::now();
         for thread in threads {
@@ -190,6 +277,7 @@ fn rage(options: &Options, target: &Target, since: &Value) -> Result<(Count, f64
         }
         seconds = began.elapsed().as_secs_f64();
         over.store(true, Ordering::Relaxed);
+        drop(going_on);
         newcomers = probe.join().ok().context("the newcomer failed")??;
         Ok(())
     })?;
@@ -219,9 +307,9 @@ fn come_back(options: &Options, target: &Target, since: &Value, count: &Count, s
                 let whole = missing == 0 && reply["recovered"] == true;
                 count.recovered.fetch_add(usize::from(whole), Ordering::Relaxed);
                 *count.lost.lock().unwrap_or_else(PoisonError::into_inner) += missing;
-                let mut times = count.times.lock().unwrap_or_else(PoisonError::into_inner);
-                times.0.saturating_record(storm_began.elapsed().as_micros() as u64);
-                times.1.saturating_record(began.elapsed().as_micros() as u64);
+                let mut times = count.times();
+                times.since_beginning.saturating_record(storm_began.elapsed().as_micros() as u64);
+                times.each.saturating_record(began.elapsed().as_micros() as u64);
                 back.push(connection);
             }
             Err(error) => {

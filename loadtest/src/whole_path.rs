@@ -13,7 +13,8 @@ mod sockets;
 mod workload;
 mod writers;
 
-use crate::report::write_json;
+use crate::plot;
+use crate::report::{write_json, write_text};
 use crate::{machine, procfs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -77,6 +78,9 @@ pub struct Options {
     /// Also write the report to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,
+    /// Also draw latency by percentile, of answers and of each kind of channel, into this file.
+    #[arg(long)]
+    pub svg: Option<PathBuf>,
 }
 
 fn named_pid(text: &str) -> Result<(String, u32), String> {
@@ -139,6 +143,11 @@ pub fn command(options: &Options) -> Result<()> {
     report.print();
     if let Some(path) = &options.json {
         write_json(path, &report)?;
+    }
+    if let Some(path) = &options.svg {
+        let title = format!("{} users, {:.0} writes/s", options.users, options.rate);
+        let series = finished.ledger.latencies.named();
+        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
     }
     ensure!(!report.faults.any(), "something was lost, refused or wrong; see the faults");
     Ok(())

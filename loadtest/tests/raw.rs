@@ -86,6 +86,106 @@ fn idle_connections_are_all_made() {
     );
 }
 
+const CHANNELS: [&str; 7] =
+    ["many_channels", "--rate", "500", "--seconds", "0.3", "--warmup-seconds", "0.05"];
+
+#[test]
+fn one_of_many_channels_is_delivered_to_everybody() {
+    let raw = Raw::start(&[]);
+    let scale = ["--channels", "1", "--subscribers", "20", "--connections", "20"];
+    let report = raw.run(&[&CHANNELS[..], &scale].concat());
+    assert!(report["deliveries"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!((&report["channels"], &report["subscribers"]), (&Value::from(1), &Value::from(20)));
+    assert!(report["faults"].as_object().unwrap().values().all(|count| count == 0), "{report}");
+}
+
+#[test]
+fn a_server_that_sends_to_subscribers_of_other_channels_is_found_out() {
+    // The raw server knows no channels: everybody gets everything.
+    let raw = Raw::start(&[]);
+    let scale = ["--channels", "30", "--subscribers", "2", "--connections", "20"];
+    let output = run(&raw.url, &[&CHANNELS[..], &scale].concat(), &[]);
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("lost: 0, repeated: 0, late: 0, unknown: "), "{text}");
+    assert!(!text.contains("unknown: 0,"), "{text}");
+}
+
+/// 36 MB for each who never reads: more than the kernel keeps for it.
+const SLOW: [&str; 13] = [
+    "slow_readers",
+    "--subscribers",
+    "5",
+    "--slow",
+    "2",
+    "--rate",
+    "400",
+    "--payload-bytes",
+    "60000",
+    "--warmup-seconds",
+    "0.1",
+    "--seconds",
+    "1.5",
+];
+
+#[test]
+fn slow_readers_are_told_from_others_and_seen_to_be_closed() {
+    let raw = Raw::start(&["--queue-bytes", "1000000"]);
+    let directory = tempfile::tempdir().unwrap();
+    let svg = directory.path().join("plot.svg");
+    let report = raw.run(&[&SLOW[..], &["--svg", svg.to_str().unwrap()]].concat());
+    assert_eq!(report["slow_closed"]["no close frame"], 2, "{report}");
+    assert_eq!(report["slow_left_open"], 0);
+    assert!(report["with"]["deliveries"].as_u64().unwrap() > 1_000, "{report}");
+    assert!(report["with"]["memory"]["peak"].as_u64().unwrap() > 0, "{report}");
+    let svg = std::fs::read_to_string(svg).unwrap();
+    assert_eq!(svg.matches("<polyline").count(), 2, "without and with: {svg}");
+}
+
+#[test]
+fn a_server_that_keeps_everything_for_slow_readers_is_found_out() {
+    let raw = Raw::start(&[]);
+    let output = run(&raw.url, &SLOW, &["--server-pid", &raw.child.id().to_string()]);
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("| left open | 2 |"), "{text}");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("2 slow readers were not closed"), "{complaint}");
+    assert!(!complaint.contains('\r'), "no line is rewritten where there is no terminal");
+}
+
+#[test]
+fn churn_is_answered_and_a_channel_without_a_history_makes_no_storm() {
+    let raw = Raw::start(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let svg = directory.path().join("plot.svg");
+    let churn = ["churn", "--connections", "5", "--rate", "500", "--seconds", "0.5"];
+    let report = raw.run(&[&churn[..], &["--svg", svg.to_str().unwrap()]].concat());
+    let commands = report["commands"].as_u64().unwrap();
+    assert!((240..=260).contains(&commands), "{report}");
+    assert!(std::fs::read_to_string(svg).unwrap().contains("<polyline"));
+    let output = run(&raw.url, &["storm", "--connections", "5"], &[]);
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("kept:all cannot be recovered"), "{complaint}");
+}
+
+#[test]
+fn a_sweep_goes_through_its_rates_and_draws_them() {
+    let raw = Raw::start(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let svg = directory.path().join("plot.svg");
+    let rates = ["sweep", "--rates", "50,200", "--svg", svg.to_str().unwrap()];
+    let report = raw.run(&[&rates, &SHORT[..]].concat());
+    let steps = report.as_array().unwrap();
+    let rates: Vec<_> = steps.iter().map(|step| step["rate"].as_f64().unwrap()).collect();
+    assert_eq!(rates, [50.0, 200.0]);
+    let published = |step: &Value| step["report"]["publications"].as_u64().unwrap();
+    assert!(published(&steps[1]) > 2 * published(&steps[0]), "{report}");
+    let svg = std::fs::read_to_string(svg).unwrap();
+    assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (1, 2), "{svg}");
+}
+
 #[test]
 fn a_server_that_skips_and_repeats_is_found_out() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -71,6 +71,13 @@ impl Faults {
     pub fn any(&self) -> bool {
         *self != Self { repeated: self.repeated, ..Self::default() }
     }
+
+    /// How much of it, all kinds together.
+    pub fn total(&self) -> u64 {
+        let Self { lost, repeated, refused, ambiguous, unknown, .. } = self;
+        let Self { disorder, disconnected, protocol, .. } = self;
+        lost + repeated + refused + ambiguous + unknown + disorder + disconnected + protocol
+    }
 }
 
 /// Who of an audience has an event: one bit a member.
@@ -120,6 +127,20 @@ pub struct Latencies {
     pub room: Histogram<u64>,
     /// To deliveries in inboxes.
     pub inbox: Histogram<u64>,
+}
+
+impl Latencies {
+    /// Each with what it is to.
+    pub fn named(&self) -> [(&'static str, &Histogram<u64>); 6] {
+        [
+            ("the answer to the write", &self.acknowledged),
+            ("every socket", &self.delivered),
+            ("sockets, of likes and comments", &self.post),
+            ("sockets, of posts in the feed", &self.feed),
+            ("sockets, of publications", &self.room),
+            ("sockets, of inboxes", &self.inbox),
+        ]
+    }
 }
 
 /// The books of one run.

@@ -113,15 +113,8 @@ impl Report {
         let mut cpus: Vec<_> =
             processes.map(|((name, before), (_, after))| cpu(name, *before, *after)).collect();
         cpus.push(cpu("this generator", start.generator, end.generator));
-        let latencies = &ledger.latencies;
-        let latencies = vec![
-            Latency::of("the answer to the write", &latencies.acknowledged),
-            Latency::of("every socket", &latencies.delivered),
-            Latency::of("sockets, of likes and comments", &latencies.post),
-            Latency::of("sockets, of posts in the feed", &latencies.feed),
-            Latency::of("sockets, of publications", &latencies.room),
-            Latency::of("sockets, of inboxes", &latencies.inbox),
-        ];
+        let named = ledger.latencies.named();
+        let latencies = named.map(|(to, latencies)| Latency::of(to, latencies)).to_vec();
         Self {
             users: options.users,
             nodes: options.node.len(),

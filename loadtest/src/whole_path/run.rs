@@ -2,6 +2,8 @@
 
 use crate::connection::Connection;
 use crate::procfs;
+use crate::progress::{self, Figures, Progress};
+use crate::timer::Timer;
 use crate::whole_path::Options;
 use crate::whole_path::http::{self, Credential, Node};
 use crate::whole_path::ledger::Ledger;
@@ -11,24 +13,16 @@ use crate::whole_path::sockets::Sockets;
 use crate::whole_path::workload::{Deed, Planned};
 use crate::whole_path::writers::{Outcome, Writers};
 use anyhow::{Context, Result};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
+use mio::{Events, Poll, Token};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-/// Wakes the loop when a write is due: epoll alone knows no less than a millisecond.
+/// Wakes the loop when a write is due.
 const TIMER: Token = Token(usize::MAX);
 /// Longest sleep between looks at the clock.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
-/// How often a line of progress is written to a terminal, and to anything else.
-const PROGRESS_NS: (u64, u64) = (1_000_000_000, 10_000_000_000);
 /// Answers that refuse are shown so often.
 const REFUSALS_SHOWN: u64 = 5;
 
@@ -116,13 +110,13 @@ pub struct Run<'a> {
     plan: Vec<Planned>,
     tell: Tell,
     poll: Poll,
-    timer: OwnedFd,
+    timer: Timer,
     sockets: Sockets,
     writers: Writers,
     ledger: Ledger,
     refusals: BTreeMap<u16, u64>,
     answered: usize,
-    next_progress_ns: u64,
+    progress: Progress,
     began: Instant,
 }
 
@@ -139,12 +133,7 @@ impl<'a> Run<'a> {
         ledger: Ledger,
     ) -> Result<Self> {
         let poll = Poll::new()?;
-        let timer = timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-        )?;
-        let timer_fd = timer.as_raw_fd();
-        poll.registry().register(&mut SourceFd(&timer_fd), TIMER, Interest::READABLE)?;
+        let timer = Timer::register(&poll, TIMER)?;
         let sockets = Sockets::register(connections, &poll)?;
         let writers = Writers::new(tell.nodes.clone(), sockets.len());
         Ok(Self {
@@ -158,7 +147,7 @@ impl<'a> Run<'a> {
             ledger,
             refusals: BTreeMap::new(),
             answered: 0,
-            next_progress_ns: 0,
+            progress: Progress::on_stderr(),
             began: Instant::now(),
         })
     }
@@ -188,9 +177,7 @@ impl<'a> Run<'a> {
         let patience_ns = (self.options.patience_seconds * 1e9) as u64;
         self.work_until(self.now_ns() + patience_ns, true)?;
         let drained_ns = self.now_ns() - end_ns;
-        if std::io::stderr().is_terminal() {
-            eprintln!();
-        }
+        drop(self.progress);
         // Whoever has not answered by now never will.
         let silent = self.ledger.writes() - self.answered;
         self.ledger.faults.refused += silent as u64;
@@ -236,7 +223,8 @@ impl<'a> Run<'a> {
                 match event.token() {
                     TIMER => {}
                     Token(index) if index < self.sockets.len() => {
-                        self.sockets.ready(index, &mut self.ledger, self.began);
+                        let ended = event.is_read_closed();
+                        self.sockets.ready(index, ended, &mut self.ledger, self.began);
                     }
                     token => {
                         if let Some((outcome, at_ns)) = self.writers.ready(token, self.began) {
@@ -255,7 +243,8 @@ impl<'a> Run<'a> {
             let Some(write) = self.plan.get(number).copied() else { return Ok(()) };
             let intended_ns = self.intended_ns(number);
             if intended_ns > now_ns {
-                return self.wake_at(intended_ns);
+                let left_ns = intended_ns.saturating_sub(self.now_ns());
+                return self.timer.set(Duration::from_nanos(left_ns));
             }
             let request = self.tell.request(number, &write);
             let channels = self.tell.channels_of(&write);
@@ -267,18 +256,6 @@ impl<'a> Run<'a> {
                 self.answer(&outcome, sent_ns);
             }
         }
-    }
-
-    fn wake_at(&self, at_ns: u64) -> Result<()> {
-        // A time of zero would stop the timer.
-        let left_ns = at_ns.saturating_sub(self.now_ns()).max(1);
-        let left = Timespec {
-            tv_sec: (left_ns / 1_000_000_000) as i64,
-            tv_nsec: (left_ns % 1_000_000_000) as _,
-        };
-        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: left };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
-        Ok(())
     }
 
     fn answer(&mut self, outcome: &Outcome, at_ns: u64) {
@@ -297,28 +274,15 @@ impl<'a> Run<'a> {
     }
 
     fn tell_progress(&mut self, now_ns: u64) {
-        if now_ns < self.next_progress_ns {
-            return;
-        }
-        let terminal = std::io::stderr().is_terminal();
-        self.next_progress_ns = now_ns + if terminal { PROGRESS_NS.0 } else { PROGRESS_NS.1 };
-        let ms =
-            |quantile| self.ledger.latencies.delivered.value_at_quantile(quantile) as f64 / 1e3;
-        let (before, after) = if terminal { ("\r", "\x1b[K") } else { ("", "\n") };
-        let mut stderr = std::io::stderr().lock();
-        // Progress that nobody can see is no reason to stop.
-        let _ = write!(
-            stderr,
-            "{before}{:>4} s  {} written  {} answered  {} refused  {} delivered  {} repeated  p50 {:.1} ms  p99 {:.1} ms{after}",
-            now_ns / 1_000_000_000,
-            self.ledger.writes(),
-            self.answered,
-            self.ledger.faults.refused,
-            self.ledger.deliveries,
-            self.ledger.faults.repeated,
-            ms(0.5),
-            ms(0.99),
-        );
-        let _ = stderr.flush();
+        let ledger = &self.ledger;
+        self.progress.tell(now_ns, || Figures {
+            counts: vec![
+                ("written", ledger.writes() as u64),
+                ("answered", self.answered as u64),
+                ("delivered", ledger.deliveries),
+            ],
+            p99_ms: progress::p99_ms(&ledger.latencies.delivered),
+            faults: ledger.faults.total(),
+        });
     }
 }

@@ -52,8 +52,9 @@ impl Sockets {
         self.sockets.len()
     }
 
-    /// Reads what a socket has (edge-triggered), and notes what it carries.
-    pub fn ready(&mut self, index: usize, ledger: &mut Ledger, began: Instant) {
+    /// Reads what a socket has (edge-triggered), and notes what it carries. `ended` says that the node has closed its side:
+    /// the end is then behind what there is to read, and no new edge.
+    pub fn ready(&mut self, index: usize, ended: bool, ledger: &mut Ledger, began: Instant) {
         let socket = &mut self.sockets[index];
         while socket.open {
             match socket.stream.read(&mut self.scratch) {
@@ -62,7 +63,7 @@ impl Sockets {
                     let now_ns = began.elapsed().as_nanos() as u64;
                     socket.received.extend_from_slice(&self.scratch[..count]);
                     socket.scan(index, ledger, now_ns);
-                    if count < self.scratch.len() {
+                    if count < self.scratch.len() && !ended {
                         // A short read has emptied the socket; new bytes are a new edge.
                         break;
                     }
