@@ -28,8 +28,9 @@ impl Counts {
     /// When a count is missing: this is no Carillon, or another version.
     pub fn read(text: &str) -> Result<Self> {
         let count = |name: &str| {
-            let lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            let value: Option<f64> = lines.last().and_then(|value| value.trim().parse().ok());
+            let mut lines =
+                text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            let value: Option<f64> = lines.next().and_then(|value| value.trim().parse().ok());
             value.map(|value| value as u64).with_context(|| format!("/metrics has no {name}"))
         };
         Ok(Self {
