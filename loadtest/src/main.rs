@@ -2,13 +2,14 @@
 //!
 //! `raw` is the bound: a loop of `send()` on N sockets. `fan_out`, `idle` and others put any server that speaks the
 //! client protocol under load, and `bench` runs both against Carillon and the raw loop in turn and compares them. `whole_path` writes
-//! over REST and follows every write to every socket.
+//! over REST and follows every write to every socket. `durable` tells how many durable writes are acknowledged a second.
 
 mod bench;
 mod churn;
 mod connection;
 mod contender;
 mod crowd;
+mod durable;
 mod fan_out;
 mod frame;
 mod idle;
@@ -68,6 +69,8 @@ enum Command {
     /// Writes over REST at all nodes, and how long they take to every socket.
     #[command(name = "whole_path", alias = "whole-path")]
     WholePath(whole_path::Options),
+    /// What durable writing bears, and how the projection follows.
+    Durable(durable::Options),
     /// Carillon against the raw bound, in interleaved pairs.
     Bench(bench::Options),
 }
@@ -85,6 +88,7 @@ fn main() -> anyhow::Result<()> {
         Command::Storm(options) => storm::command(&options),
         Command::Churn(options) => churn::command(&options),
         Command::WholePath(options) => whole_path::command(&options),
+        Command::Durable(options) => durable::command(&options),
         Command::Bench(options) => bench::command(&options),
     }
 }

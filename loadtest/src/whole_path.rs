@@ -3,15 +3,15 @@
 //! Everything is planned before it begins, so that every delivery to come is known: who is subscribed to what, which write
 //! is told where, and whose inbox hears of it. Events are told apart by their ids.
 
-mod http;
+pub mod http;
 mod ledger;
 mod message;
 mod outcome;
 mod run;
-mod setup;
+pub mod setup;
 mod sockets;
 mod workload;
-mod writers;
+pub mod writers;
 
 use crate::plot;
 use crate::report::{write_json, write_text};
@@ -83,7 +83,11 @@ pub struct Options {
     pub svg: Option<PathBuf>,
 }
 
-fn named_pid(text: &str) -> Result<(String, u32), String> {
+/// Understands NAME=PID.
+///
+/// # Errors
+/// When it is no such thing.
+pub fn named_pid(text: &str) -> Result<(String, u32), String> {
     let named = text.split_once('=').and_then(|(name, pid)| Some((name, pid.parse().ok()?)));
     named.map(|(name, pid)| (name.to_owned(), pid)).ok_or_else(|| "expected NAME=PID".to_owned())
 }
