@@ -86,3 +86,8 @@ tell_warnings() {
     [ ! -s "$log" ] || { echo "$(basename "$log" .err) logged, at the end:"; tail -n 5 "$log"; } >&2
   done
 }
+
+# The one figure of this name in a file of figures.
+figure() {
+  sed -n "s/^ *\"$2\": \([0-9.]*\),\{0,1\}$/\1/p" "$1" | tail -n 1
+}
