@@ -241,6 +241,9 @@ impl Channels {
             joining.keep(broadcast, buffer_max);
         }
         channel.deltas.deliver(broadcast, way, &mut queued);
+        if broadcast.delivery.epoch.is_none() {
+            return channel.tell_ahead(broadcast, way, queued);
+        }
         // Whoever is caught up with is live from the next one on.
         let caught_up =
             |ahead: &mut Ahead| ahead.compared_with(&broadcast.delivery) != Ordering::Greater;
@@ -250,10 +253,7 @@ impl Channels {
             let mut told = None;
             if ahead.compared_with(&broadcast.delivery) == Ordering::Less {
                 told = Some(broadcast);
-                let frame = match ahead.takes_deltas {
-                    true => broadcast.frame_for_deltas(connection, None, way.deflater),
-                    false => broadcast.frame_to(connection, way.deflater),
-                };
+                let frame = broadcast.whole_to(connection, ahead.takes_deltas, way.deflater);
                 connection.pending.push(frame.clone(), way.spare);
                 queued(ahead.slot, connection);
             }
@@ -301,6 +301,23 @@ impl Channels {
     }
 }
 
+impl Channel {
+    /// Tells those who are ahead of something that has no place in the stream, so that they still are.
+    fn tell_ahead(
+        &self,
+        broadcast: &Broadcast,
+        way: &mut Way<'_>,
+        mut queued: impl FnMut(u32, &mut Connection),
+    ) {
+        for ahead in &self.ahead {
+            let Some(connection) = way.connections.get_mut(ahead.slot as usize) else { continue };
+            let frame = broadcast.whole_to(connection, ahead.takes_deltas, way.deflater);
+            connection.pending.push(frame.clone(), way.spare);
+            queued(ahead.slot, connection);
+        }
+    }
+}
+
 impl Ahead {
     /// Whether what was told is after what is delivered, the same, or before it.
     fn compared_with(&self, delivery: &Delivery) -> Ordering {
@@ -308,7 +325,7 @@ impl Ahead {
             Some(epoch) if *epoch == self.told.epoch => {
                 self.told.offset.cmp(&delivery.publication.offset)
             }
-            // Another epoch or none: nothing of it was told.
+            // Another epoch: nothing of it was told.
             _ => Ordering::Less,
         }
     }
@@ -317,9 +334,10 @@ impl Ahead {
 impl Joining {
     /// Whether what was delivered meanwhile goes as far as `told`.
     fn has_reached(&self, told: &StreamPosition) -> bool {
-        self.buffer.last().is_some_and(|last| {
-            let Delivery { epoch, publication, .. } = &last.delivery;
-            epoch.as_ref() != Some(&told.epoch) || publication.offset >= told.offset
+        // What has no place in the stream says nothing about it.
+        let mut placed = self.buffer.iter().rev().map(|kept| &kept.delivery);
+        placed.find(|delivery| delivery.epoch.is_some()).is_some_and(|last| {
+            last.epoch.as_ref() != Some(&told.epoch) || last.publication.offset >= told.offset
         })
     }
 
@@ -339,3 +357,6 @@ impl Joining {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
