@@ -151,7 +151,12 @@ impl Bench {
             self.offset,
             "x".repeat(90)
         ));
-        let body = PublicationBody { data: data.unwrap(), info: None, tags: BTreeMap::new() };
+        let body = PublicationBody {
+            data: data.unwrap(),
+            info: None,
+            tags: BTreeMap::new(),
+            delta: false,
+        };
         let publication = Publication { offset: self.offset, event: None, body: Arc::new(body) };
         Delivery { channel: self.channel.clone(), epoch: Some(Epoch::from_number(1)), publication }
     }

@@ -49,12 +49,13 @@ impl AccountNews {
 async fn tell(broker: &dyn Broker) -> Result<(), StoreError> {
     let data = Json::from_value(&serde_json::json!({}));
     let data = data.expect("an empty object is JSON");
-    let body = PublicationBody { data, info: None, tags: [].into() };
+    let body = PublicationBody { data, info: None, tags: [].into(), delta: false };
     let outgoing = Outgoing {
         channel: ChannelName::accounts(),
         event: None,
         body: Arc::new(body),
         retention: None,
+        version: None,
     };
     broker.publish(&[outgoing]).await.map(drop)
 }

@@ -72,6 +72,11 @@ pub enum Act {
         /// The text of the close frame.
         reason: String,
     },
+    /// To tell its client something.
+    Send {
+        /// What, any JSON.
+        data: Json,
+    },
     /// To end at another time than it would.
     Refresh {
         /// At once, as one that has expired.

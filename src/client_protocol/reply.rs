@@ -224,7 +224,7 @@ impl<'a> WirePublication<'a> {
 
 impl<'a> From<&'a Publication> for WirePublication<'a> {
     fn from(publication: &'a Publication) -> Self {
-        let PublicationBody { data, info, tags } = &*publication.body;
+        let PublicationBody { data, info, tags, .. } = &*publication.body;
         let (data, info) = (Payload::Whole(data), info.as_ref());
         Self { data, info, offset: publication.offset, tags, delta: false }
     }
@@ -253,6 +253,14 @@ pub enum PushBody<'a> {
     Join(Moved<'a>),
     Leave(Moved<'a>),
     Refresh(RefreshPush),
+    Message(MessagePush<'a>),
+}
+
+/// `Message`: what a back end tells a client outside of any channel.
+#[derive(Debug, Serialize)]
+pub struct MessagePush<'a> {
+    /// The payload.
+    pub data: &'a Json,
 }
 
 /// `Refresh`: the connection expires at another time.
@@ -323,6 +331,7 @@ mod tests {
             data: Json::from_string(r#"{"a":1}"#.into()).unwrap(),
             info: None,
             tags: BTreeMap::new(),
+            delta: false,
         };
         let publication = Publication { offset: 5, event: None, body: Arc::new(body) };
         let push = Push { channel: "feed:all", body: PushBody::Pub((&publication).into()) };
@@ -334,6 +343,10 @@ mod tests {
             text(Encoding::BareJson.push(&push)),
             r#"{"channel":"feed:all","pub":{"data":{"a":1},"offset":5}}"#
         );
+        let data = Json::from_string("[1]".into()).unwrap();
+        let push = Push { channel: "", body: PushBody::Message(MessagePush { data: &data }) };
+        assert_eq!(text(Encoding::Json.push(&push)), r#"{"push":{"message":{"data":[1]}}}"#);
+        assert_eq!(text(Encoding::BareJson.push(&push)), r#"{"message":{"data":[1]}}"#);
         let push = Push { channel: "", body: PushBody::Disconnect(Disconnect::SHUTDOWN) };
         assert_eq!(
             text(Encoding::BareJson.push(&push)),

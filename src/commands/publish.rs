@@ -9,7 +9,9 @@ use crate::domain::event::{Actor, BarePublication, Event, Fact};
 use crate::domain::ids::EventId;
 use crate::domain::namespace::Namespaces;
 use crate::domain::problem::Problem;
-use crate::domain::publication::{ClientInfo, Json, PublicationBody, StreamPosition};
+use crate::domain::publication::{
+    ClientInfo, Json, PublicationBody, PublishOptions, StreamPosition,
+};
 use crate::ports::broker::{Broker, Outgoing, Retention};
 use crate::ports::clock::Clock;
 
@@ -26,6 +28,18 @@ pub struct Publishing {
     pub info: Option<ClientInfo>,
     /// The publishing user, if it is one.
     pub actor: Option<Actor>,
+    /// How it is published.
+    pub options: PublishOptions,
+}
+
+impl Publishing {
+    /// The same as what happened in some of its channels.
+    fn in_channels(&self, channels: Vec<ChannelName>) -> BarePublication {
+        let Self { data, tags, info, options, .. } = self;
+        let (data, tags, info, options) =
+            (data.clone(), tags.clone(), info.clone(), options.clone());
+        BarePublication { channels, data, tags, info, options }
+    }
 }
 
 /// The command.
@@ -42,8 +56,8 @@ pub struct Publish {
 
 impl Publish {
     /// Publishes, and returns where, channel by channel: `None` for a channel
-    /// without history, and for one that was not relayed within the time that
-    /// the settings allow.
+    /// without history, for one whose history does not keep it or knows its version, and for
+    /// one that was not relayed within the time that the settings allow.
     pub async fn run(
         &self,
         publishing: Publishing,
@@ -55,11 +69,9 @@ impl Publish {
             publishing.channels.iter().cloned().partition(is_durable);
         let mut durable_at = Vec::new();
         if !durable.is_empty() {
-            let Publishing { ref data, ref tags, ref info, ref actor, .. } = publishing;
-            let (data, tags, info) = (data.clone(), tags.clone(), info.clone());
-            let fact =
-                Fact::ChannelPublished(BarePublication { channels: durable, data, tags, info });
-            let event = Event { id: event, actor: actor.clone(), time: self.clock.now(), fact };
+            let fact = Fact::ChannelPublished(publishing.in_channels(durable));
+            let actor = publishing.actor.clone();
+            let event = Event { id: event, actor, time: self.clock.now(), fact };
             durable_at = self.committer.commit(event).await?;
         }
         let passing_at = self.pass_on(passing, &publishing).await?;
@@ -79,12 +91,14 @@ impl Publish {
         if channels.is_empty() {
             return Ok(Vec::new());
         }
-        let Publishing { data, tags, info, .. } = publishing;
-        let body = PublicationBody { data: data.clone(), info: info.clone(), tags: tags.clone() };
-        let body = Arc::new(body);
+        let Publishing { data, tags, info, options, .. } = publishing;
+        let (data, tags, info) = (data.clone(), tags.clone(), info.clone());
+        let body = Arc::new(PublicationBody { data, info, tags, delta: options.delta });
         let outgoing = |channel| {
             let retention = self.namespaces.options(&channel).and_then(Retention::of);
-            Outgoing { channel, event: None, body: Arc::clone(&body), retention }
+            let retention = retention.filter(|_| !options.skip_history);
+            let (body, version) = (Arc::clone(&body), options.version.clone());
+            Outgoing { channel, event: None, body, retention, version }
         };
         let batch: Vec<_> = channels.into_iter().map(outgoing).collect();
         Ok(self.broker.publish(&batch).await?)

@@ -204,6 +204,7 @@ pub fn body_for(event: &Event, audience: Audience, present: &Present) -> Arc<Pub
             data: bare.data.clone(),
             info: bare.info.clone(),
             tags: bare.tags.clone(),
+            delta: bare.options.delta,
         });
     }
     let post = post_of(&event.fact);
@@ -352,5 +353,5 @@ fn written(announcement: &Announcement<'_>) -> Arc<PublicationBody> {
 fn published(kind: &str, data: &impl Serialize) -> Arc<PublicationBody> {
     let data = Json::from_value(data).expect("an announcement holds nothing that JSON cannot say");
     let tags = BTreeMap::from([("type".to_owned(), kind.to_owned())]);
-    Arc::new(PublicationBody { data, info: None, tags })
+    Arc::new(PublicationBody { data, info: None, tags, delta: false })
 }

@@ -10,7 +10,7 @@ use super::comment::Comment;
 use super::ids::{EventId, Incarnation, PostId, UserId};
 use super::notification::Addressee;
 use super::post::Post;
-use super::publication::{ClientInfo, Json};
+use super::publication::{ClientInfo, Json, PublishOptions};
 use super::time::Timestamp;
 
 /// Who did it.
@@ -144,6 +144,9 @@ pub struct BarePublication {
     /// The publishing client, if a client published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<ClientInfo>,
+    /// How it is published.
+    #[serde(default, skip_serializing_if = "PublishOptions::are_default")]
+    pub options: PublishOptions,
 }
 
 impl Fact {
@@ -184,6 +187,14 @@ impl Fact {
                 format!("channel:{}", bare.channels.first().map_or("", ChannelName::as_str))
             }
             _ => String::new(),
+        }
+    }
+
+    /// How it is published, if it is a bare publication.
+    pub fn publish_options(&self) -> Option<&PublishOptions> {
+        match self {
+            Self::ChannelPublished(bare) => Some(&bare.options),
+            _ => None,
         }
     }
 
@@ -256,6 +267,7 @@ pub struct LoggedEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::publication::Version;
 
     #[test]
     fn an_event_reads_back_what_it_wrote_with_raw_json_inside() {
@@ -264,6 +276,11 @@ mod tests {
             data: Json::from_string(r#"{"b": 1,"a":[1.50]}"#.into()).unwrap(),
             tags: BTreeMap::new(),
             info: None,
+            options: PublishOptions {
+                skip_history: true,
+                delta: true,
+                version: Some(Version { number: u64::MAX, epoch: "a".to_owned() }),
+            },
         };
         let event = Event {
             id: EventId::from_parts(Timestamp::from_millis(5), [3; 10]),

@@ -73,6 +73,8 @@ pub struct ChannelOptions {
     pub allow_user_limited_channels: bool,
     /// Whether subscribers may take publications as Fossil deltas.
     pub allows_fossil_deltas: bool,
+    /// Whether all publications are told to those as deltas, and not only where it is asked for.
+    pub delta_publish: bool,
     /// Whether publications are interactions, kept in the event log.
     pub durable: bool,
     /// How a subscriber that was away is brought up to date.
@@ -102,6 +104,7 @@ impl ChannelOptions {
             allow_history_for_subscriber: true,
             allow_history_for_client: true,
             allows_fossil_deltas: true,
+            delta_publish: true,
             durable: true,
             history_recovery: HistoryRecovery::Log,
             built_in: true,

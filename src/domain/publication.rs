@@ -159,6 +159,54 @@ pub struct PublicationBody {
     /// Labels for the receiver; built-in channels repeat the event's type here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Whether it may be told as what has changed although not all publications of its channel are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub delta: bool,
+}
+
+/// Which state of something a publication tells, where each tells all of it: what is older than what was told is not
+/// worth telling. As in Centrifugo, versions of another epoch are of another count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The number; greater ones are later.
+    pub number: u64,
+    /// Which count the number belongs to; an empty one is compared with any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub epoch: String,
+}
+
+impl Version {
+    /// Whether it is later than the last one that was told, or of another count.
+    pub fn succeeds(&self, last: Option<&Self>) -> bool {
+        let compares = |last: &&Self| self.epoch.is_empty() || self.epoch == last.epoch;
+        last.filter(compares).is_none_or(|last| self.number > last.number)
+    }
+}
+
+/// How something is published, under the names that Centrifugo gives the options.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishOptions {
+    /// Whether the history does not keep it; it has no offset then, and who is not there does not hear of it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub skip_history: bool,
+    /// Whether it may be told as what has changed, as in [`PublicationBody`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub delta: bool,
+    /// The version that it tells. Only channels with a history know the last one; in others each is told.
+    #[serde(skip_serializing_if = "is_default")]
+    pub version: Option<Version>,
+}
+
+impl PublishOptions {
+    /// Whether nothing is asked for.
+    pub fn are_default(&self) -> bool {
+        is_default(self)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A body at its place in a stream.
@@ -219,6 +267,23 @@ mod tests {
         }
         assert_eq!(Epoch::parse("xyz"), None);
         assert_eq!(Epoch::parse("000000000000w"), None);
+    }
+
+    #[test]
+    fn a_version_succeeds_lower_ones_of_its_count_and_all_of_another() {
+        let version = |number, epoch: &str| Version { number, epoch: epoch.to_owned() };
+        assert!(version(1, "").succeeds(None));
+        for (last, next, succeeds) in [
+            (version(1, ""), version(2, ""), true),
+            (version(2, ""), version(2, ""), false),
+            (version(2, "a"), version(1, "a"), false),
+            (version(2, "a"), version(1, "b"), true),
+            (version(2, "a"), version(1, ""), false),
+            (version(2, ""), version(1, "a"), true),
+            (version(u64::MAX - 1, ""), version(u64::MAX, ""), true),
+        ] {
+            assert_eq!(next.succeeds(Some(&last)), succeeds, "{next:?} after {last:?}");
+        }
     }
 
     #[test]

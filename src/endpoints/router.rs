@@ -61,6 +61,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(server_api::unsubscribe))
         .routes(routes!(server_api::disconnect))
         .routes(routes!(server_api::refresh))
+        .routes(routes!(server_api::send))
         .routes(routes!(server_api::presence))
         .routes(routes!(server_api::presence_stats))
         .routes(routes!(server_api::history))

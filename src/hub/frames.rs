@@ -11,10 +11,12 @@ use crate::client_protocol::codes::{Disconnect, Unsubscribed};
 use crate::client_protocol::encoding::Encoding;
 use crate::client_protocol::fossil;
 use crate::client_protocol::reply::{
-    Moved, Push, PushBody, RefreshPush, Reply, SubscribePush, WirePublication,
+    MessagePush, Moved, Push, PushBody, RefreshPush, Reply, SubscribePush, WirePublication,
 };
 use crate::domain::channel::ChannelName;
-use crate::domain::publication::{Delivery, Passage, PassageKind, Publication, PublicationBody};
+use crate::domain::publication::{
+    Delivery, Json, Passage, PassageKind, Publication, PublicationBody,
+};
 
 /// How the messages of a connection are encoded and framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,12 @@ impl Wire {
         self.frame(&self.encoding().push(&Push { channel: "", body }))
     }
 
+    /// Frames what a back end tells the client outside of any channel.
+    pub fn message(self, data: &Json) -> Bytes {
+        let body = PushBody::Message(MessagePush { data });
+        self.frame(&self.encoding().push(&Push { channel: "", body }))
+    }
+
     /// The server's ping of the client protocol.
     pub fn ping(self) -> Bytes {
         self.frame(self.encoding().ping())
@@ -244,6 +252,19 @@ impl Broadcast {
     /// The frame for a subscription of a connection that does not take deltas.
     pub(super) fn frame_to(&self, connection: &Connection, deflater: &mut Deflater) -> &Bytes {
         self.whole(connection.wire).to(connection, deflater)
+    }
+
+    /// The frame that tells all of it, as a connection of either kind of subscription gets it.
+    pub(super) fn whole_to(
+        &self,
+        connection: &Connection,
+        takes_deltas: bool,
+        deflater: &mut Deflater,
+    ) -> &Bytes {
+        match takes_deltas {
+            true => self.frame_for_deltas(connection, None, deflater),
+            false => self.frame_to(connection, deflater),
+        }
     }
 
     /// The frame for subscriptions that take deltas and were told `base` last; without one, or where that is not what others

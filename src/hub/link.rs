@@ -178,9 +178,9 @@ impl Link {
     }
 
     /// Has a subscription that has begun take deltas: what is published comes as what has changed since the publication
-    /// before.
-    pub fn take_deltas(&self, channel: &ChannelName) {
-        self.shard.state.borrow_mut().channels.take_deltas(channel, self.key);
+    /// before; all of it, if `every` says so, else what asks for it.
+    pub fn take_deltas(&self, channel: &ChannelName, every: bool) {
+        self.shard.state.borrow_mut().channels.take_deltas(channel, self.key, every);
     }
 
     /// Makes a subscription live. To be called in one step with queueing the

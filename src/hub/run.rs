@@ -95,7 +95,7 @@ mod tests {
 
     fn broadcast(channel: &str, offset: u64, length: usize) -> Arc<Broadcast> {
         let data = Json::from_string(format!("\"{offset}{}\"", "x".repeat(length))).unwrap();
-        let body = PublicationBody { data, info: None, tags: BTreeMap::new() };
+        let body = PublicationBody { data, info: None, tags: BTreeMap::new(), delta: false };
         let publication = Publication { offset, event: None, body: Arc::new(body) };
         let channel = ChannelName::parse(channel, 255).unwrap();
         Arc::new(Broadcast::new(Delivery { channel, epoch: None, publication }))

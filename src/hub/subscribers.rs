@@ -1,13 +1,14 @@
 //! The channels of a shard and who of its connections is subscribed to them.
 
+mod ahead;
 mod deltas;
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use ahead::Ahead;
 use deltas::DeltaReaders;
 
 use super::codec::Deflater;
@@ -31,13 +32,6 @@ struct Channel {
     deltas: DeltaReaders,
     /// The slots of those who want to know who comes and goes.
     watchers: Vec<u32>,
-}
-
-struct Ahead {
-    slot: u32,
-    /// What was told last.
-    told: StreamPosition,
-    takes_deltas: bool,
 }
 
 struct Joining {
@@ -287,59 +281,13 @@ impl Channels {
     }
 }
 
-impl Channel {
-    /// Makes those live who were told of no more than has now been delivered. `index` is the channel's own place.
-    fn catch_up(
-        &mut self,
-        index: u32,
-        broadcast: &Arc<Broadcast>,
-        way: &mut Way<'_>,
-        queued: &mut impl FnMut(u32, &mut Connection, usize),
-    ) {
-        // Whoever is caught up with is live from the next one on.
-        let caught_up =
-            |ahead: &mut Ahead| ahead.compared_with(&broadcast.delivery) != Ordering::Greater;
-        let caught_up: Vec<_> = self.ahead.extract_if(.., caught_up).collect();
-        for ahead in caught_up {
-            let Some(connection) = way.connections.get_mut(ahead.slot as usize) else { continue };
-            let mut told = None;
-            if ahead.compared_with(&broadcast.delivery) == Ordering::Less {
-                told = Some(broadcast);
-                let frame = match ahead.takes_deltas {
-                    true => broadcast.frame_for_deltas(connection, None, way.deflater),
-                    false => broadcast.frame_to(connection, way.deflater),
-                };
-                connection.pending.push(frame.clone(), way.spare);
-                queued(ahead.slot, connection, 1);
-            }
-            let place = self.make_live(ahead.slot, ahead.takes_deltas, told);
-            if let Some(membership) = connection.memberships.iter_mut().find(|m| m.channel == index)
-            {
-                membership.place = place.unwrap_or(ELSEWHERE);
-            }
-        }
-    }
-}
-
-impl Ahead {
-    /// Whether what was told is after what is delivered, the same, or before it.
-    fn compared_with(&self, delivery: &Delivery) -> Ordering {
-        match &delivery.epoch {
-            Some(epoch) if *epoch == self.told.epoch => {
-                self.told.offset.cmp(&delivery.publication.offset)
-            }
-            // Another epoch or none: nothing of it was told.
-            _ => Ordering::Less,
-        }
-    }
-}
-
 impl Joining {
     /// Whether what was delivered meanwhile goes as far as `told`.
     fn has_reached(&self, told: &StreamPosition) -> bool {
-        self.buffer.last().is_some_and(|last| {
-            let Delivery { epoch, publication, .. } = &last.delivery;
-            epoch.as_ref() != Some(&told.epoch) || publication.offset >= told.offset
+        // What has no place in the stream says nothing about it.
+        let mut placed = self.buffer.iter().rev().map(|kept| &kept.delivery);
+        placed.find(|delivery| delivery.epoch.is_some()).is_some_and(|last| {
+            last.epoch.as_ref() != Some(&told.epoch) || last.publication.offset >= told.offset
         })
     }
 
@@ -359,3 +307,6 @@ impl Joining {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

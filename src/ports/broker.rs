@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::namespace::ChannelOptions;
-use crate::domain::publication::{Delivery, Passage, Publication, PublicationBody, StreamPosition};
+use crate::domain::publication::{
+    Delivery, Passage, Publication, PublicationBody, StreamPosition, Version,
+};
 
 use super::StoreError;
 
@@ -40,8 +42,10 @@ pub struct Outgoing {
     /// What it says.
     pub body: Arc<PublicationBody>,
     /// How much to keep; `None` for a channel without history, whose
-    /// publications get no offset.
+    /// publications get no offset, and for one that the history is not to keep.
     pub retention: Option<Retention>,
+    /// The version that it tells. Where the history knows one that it does not succeed, nothing is published.
+    pub version: Option<Version>,
 }
 
 /// Which publications of the history to read.
@@ -103,7 +107,8 @@ pub trait Broker: Send + Sync {
     /// Publishes in the order given. Each entry is atomic: it gets the next
     /// offset, is remembered and is sent out, or an error is returned and this
     /// and later entries may or may not have taken place. Publishing the batch
-    /// again is safe for entries with an event. Returns each entry's place.
+    /// again is safe for entries with an event. Returns each entry's place: none without retention, and where a
+    /// version was not published.
     async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError>;
 
     /// Tells the nodes that are subscribed to the channel that somebody came or went, in order with publications.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::domain::channel::ChannelName;
 use crate::domain::event::{Event, LoggedEvent};
 use crate::domain::ids::{EventId, Incarnation};
-use crate::domain::publication::{Epoch, StreamPosition};
+use crate::domain::publication::{Epoch, StreamPosition, Version};
 use crate::domain::time::Timestamp;
 
 use super::StoreError;
@@ -45,6 +45,12 @@ pub struct RelayedEvent {
     pub position: StreamPosition,
     /// What happened.
     pub event: Event,
+}
+
+/// The last version that events tell which one channel had, in their order; what was relayed succeeded what was before.
+pub fn last_version(relayed: &[RelayedEvent]) -> Option<&Version> {
+    let options = relayed.iter().rev().filter_map(|relayed| relayed.event.fact.publish_options());
+    options.filter_map(|options| options.version.as_ref()).next()
 }
 
 /// How far the events of one incarnation have been dealt with.

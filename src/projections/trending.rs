@@ -180,7 +180,9 @@ impl TrendingPublisher {
         let id = EventId::from_parts(now, self.entropy.bytes::<10>());
         let body = trending_body(id, now, items);
         // It stands for no event: the next list takes its place.
-        self.broker.publish(&[Outgoing { channel, event: None, body, retention }]).await?;
+        self.broker
+            .publish(&[Outgoing { channel, event: None, body, retention, version: None }])
+            .await?;
         Ok(())
     }
 }

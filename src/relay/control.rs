@@ -252,9 +252,9 @@ impl Control {
         let envelope = Envelope { from: self.node.clone(), said };
         let data =
             Json::from_value(&envelope).expect("an envelope holds nothing that JSON cannot say");
-        let body = Arc::new(PublicationBody { data, info: None, tags: [].into() });
+        let body = Arc::new(PublicationBody { data, info: None, tags: [].into(), delta: false });
         let channel = ChannelName::control();
-        let outgoing = Outgoing { channel, event: None, body, retention: None };
+        let outgoing = Outgoing { channel, event: None, body, retention: None, version: None };
         self.broker.publish(&[outgoing]).await.map(drop)
     }
 

@@ -70,7 +70,7 @@ impl Publisher {
     fn add(&self, event: &Event, present: &Present, batch: &mut Vec<Outgoing>) -> Vec<bool> {
         // Channels with the same audience share one body.
         let mut last: Option<(Audience, Arc<PublicationBody>)> = None;
-        let mut told = Vec::new();
+        let (mut told, options) = (Vec::new(), event.fact.publish_options());
         for channel in announcement::channels_of(event) {
             let audience = match &event.fact {
                 Fact::ChannelPublished(_) => Audience::Bare,
@@ -86,7 +86,10 @@ impl Publisher {
             };
             last = Some((audience, Arc::clone(&body)));
             let retention = self.namespaces.options(&channel).and_then(Retention::of);
-            batch.push(Outgoing { channel, event: Some(event.id), body, retention });
+            let retention = retention.filter(|_| !options.is_some_and(|o| o.skip_history));
+            let version = options.and_then(|options| options.version.clone());
+            let event = Some(event.id);
+            batch.push(Outgoing { channel, event, body, retention, version });
         }
         told
     }

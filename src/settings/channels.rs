@@ -127,8 +127,8 @@ impl ChannelSettings {
             allow_presence_for_subscriber: self.allow_presence_for_subscriber,
             allow_presence_for_anonymous: self.allow_presence_for_anonymous,
             allow_user_limited_channels: self.allow_user_limited_channels,
-            allows_fossil_deltas: self.delta_publish
-                && self.allowed_delta_types.contains(&DeltaSetting::Fossil),
+            allows_fossil_deltas: self.allowed_delta_types.contains(&DeltaSetting::Fossil),
+            delta_publish: self.delta_publish,
             durable: self.durable,
             history_recovery: match self.history_recovery {
                 RecoverySetting::Window => HistoryRecovery::Window,

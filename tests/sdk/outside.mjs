@@ -24,6 +24,7 @@ export class Outside {
     const [first, second, third] = more;
     switch (what) {
       case 'publish': return this.#call('publish', { channel: first, data: second, tags: third ?? {} });
+      case 'send': return this.#call('send', { user: this.user, data: first });
       case 'unsubscribe': return this.#call('unsubscribe', { user: this.user, channel: first });
       case 'disconnect': return this.#call('disconnect', { user: this.user });
       case 'unlike': {

@@ -5,7 +5,7 @@
  * Lives through a connection and throws at the first thing that is not as it should be.
  *
  * `make` makes a client of more options, `token` is a session's, `outside(name, ...)` has something done elsewhere: `cut` and
- * `mend` the wire, `publish` to a channel, `disconnect` or `unsubscribe` the user. `binary` says that payloads are bytes.
+ * `mend` the wire, `publish` to a channel, `send` a message to the user, `disconnect` or `unsubscribe` the user. `binary` says that payloads are bytes.
  */
 export async function scenario({ make, token, user, channel, post, transport, binary, outside, step }) {
   const fail = (what) => { throw new Error(what); };
@@ -42,12 +42,15 @@ export async function scenario({ make, token, user, channel, post, transport, bi
   const client = make({ token, minReconnectDelay: 20, maxReconnectDelay: 200 });
   const state = events(client, ['connected', 'disconnected']);
   const inbox = events(client, ['subscribed', 'publication']);
+  const messages = events(client, ['message']);
   client.connect();
   const { client: id, transport: used, data } = await state.next('connected');
   check('the transport', used, transport);
   check('what the connect reply says of the inbox', unpack(data).unread_count, 0);
   const served = await inbox.next('subscribed');
   check('the channel that the server subscribed', served.channel, `notifications:#${user}`);
+  await outside('send', { text: 'outside of any channel' });
+  check('a message', unpack((await messages.next('message')).data), { text: 'outside of any channel' });
   step('connected');
 
   const subscription = client.newSubscription(channel, { recoverable: true, joinLeave: true, delta: 'fossil' });

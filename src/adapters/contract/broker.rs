@@ -34,7 +34,6 @@ macro_rules! broker_contract {
                 the_history_keeps_none_older_than_its_ttl,
                 a_page_is_what_the_query_asks_for,
                 only_subscribed_channels_are_delivered,
-                a_channel_without_retention_gets_no_offsets_and_no_memory,
                 a_channel_never_published_to_begins_its_first_epoch,
                 what_is_cleared_is_forgotten_and_offsets_go_on,
                 who_comes_and_goes_is_told_in_order_and_kept_nowhere,
@@ -57,21 +56,32 @@ pub struct BrokerSubject {
 }
 
 const TTL: Duration = Duration::from_secs(60);
-const KEPT: Retention = Retention { size: 4, ttl: TTL };
-const ALL: HistoryQuery = HistoryQuery { since: None, limit: usize::MAX, reverse: false };
+pub(super) const KEPT: Retention = Retention { size: 4, ttl: TTL };
+pub(super) const ALL: HistoryQuery =
+    HistoryQuery { since: None, limit: usize::MAX, reverse: false };
 
 fn body(text: &str) -> Arc<PublicationBody> {
     let data = Json::from_value(&text).unwrap();
-    Arc::new(PublicationBody { data, info: None, tags: [].into() })
+    Arc::new(PublicationBody { data, info: None, tags: [].into(), delta: false })
 }
 
 fn text(body: &PublicationBody) -> String {
     serde_json::from_str(body.data.get()).unwrap()
 }
 
-fn outgoing(channel: &ChannelName, event: Option<u16>, retention: Option<Retention>) -> Outgoing {
+pub(super) fn outgoing(
+    channel: &ChannelName,
+    event: Option<u16>,
+    retention: Option<Retention>,
+) -> Outgoing {
     let said = event.map_or("none".to_owned(), |n| n.to_string());
-    Outgoing { channel: channel.clone(), event: event.map(event_id), body: body(&said), retention }
+    Outgoing {
+        channel: channel.clone(),
+        event: event.map(event_id),
+        body: body(&said),
+        retention,
+        version: None,
+    }
 }
 
 async fn publish(broker: &dyn Broker, channel: &ChannelName, n: u16) -> StreamPosition {
@@ -80,11 +90,15 @@ async fn publish(broker: &dyn Broker, channel: &ChannelName, n: u16) -> StreamPo
     places[0].clone().unwrap()
 }
 
-async fn history(broker: &dyn Broker, channel: &ChannelName, query: &HistoryQuery) -> HistoryPage {
+pub(super) async fn history(
+    broker: &dyn Broker,
+    channel: &ChannelName,
+    query: &HistoryQuery,
+) -> HistoryPage {
     broker.history(channel, KEPT, query).await.unwrap()
 }
 
-fn offsets(page: &HistoryPage) -> Vec<u64> {
+pub(super) fn offsets(page: &HistoryPage) -> Vec<u64> {
     page.publications.iter().map(|publication| publication.offset).collect()
 }
 
@@ -92,7 +106,7 @@ fn events(page: &HistoryPage) -> Vec<Option<EventId>> {
     page.publications.iter().map(|publication| publication.event).collect()
 }
 
-async fn next(deliveries: &mut mpsc::Receiver<Arriving>) -> Delivery {
+pub(super) async fn next(deliveries: &mut mpsc::Receiver<Arriving>) -> Delivery {
     published(arriving(deliveries).await)
 }
 
@@ -325,22 +339,6 @@ pub async fn only_subscribed_channels_are_delivered(factory: impl AsyncFnOnce() 
     assert!(deliveries.try_recv().is_err());
     // What was not delivered is in the history all the same.
     assert_eq!(offsets(&history(&*broker, &feed, &ALL).await), [1, 2, 3]);
-}
-
-pub async fn a_channel_without_retention_gets_no_offsets_and_no_memory(
-    factory: impl AsyncFnOnce() -> BrokerSubject,
-) {
-    let BrokerSubject { broker, mut deliveries, keep: _keep, .. } = factory().await;
-    let feed = ChannelName::feed();
-    broker.subscribe(&feed).await.unwrap();
-    let batch = [outgoing(&feed, Some(1), None), outgoing(&feed, Some(1), None)];
-    assert_eq!(broker.publish(&batch).await.unwrap(), [None, None]);
-    for _ in 0..2 {
-        let delivery = next(&mut deliveries).await;
-        assert_eq!((delivery.publication.offset, delivery.epoch), (0, None));
-        assert_eq!(delivery.publication.event, Some(event_id(1)));
-    }
-    assert_eq!(history(&*broker, &feed, &ALL).await.publications, []);
 }
 
 pub async fn a_channel_never_published_to_begins_its_first_epoch(

@@ -11,6 +11,7 @@ pub mod audit_content;
 pub mod audit_log;
 pub mod audit_trending;
 pub mod broker;
+pub mod broker_versions;
 pub mod comments;
 pub mod community;
 pub mod content;
@@ -40,7 +41,7 @@ use crate::domain::channel::ChannelName;
 use crate::domain::event::{Actor, BarePublication, Event, Fact, LoggedEvent};
 use crate::domain::ids::{EventId, Incarnation, PostId, UserId};
 use crate::domain::post::{Author, Post, PostCounts, PostStatus};
-use crate::domain::publication::{ClientInfo, Delivery, Json};
+use crate::domain::publication::{ClientInfo, Delivery, Json, PublishOptions, Version};
 use crate::domain::time::Timestamp;
 use crate::ports::broker::Arriving;
 use crate::ports::event_log::{EventLog, LogCursor, RelayLedger};
@@ -149,6 +150,11 @@ pub(crate) fn publication(n: u16) -> Event {
                 conn_info: Some(Arc::new(json("{\"a\":1}"))),
                 chan_info: None,
             }),
+            options: PublishOptions {
+                skip_history: true,
+                delta: true,
+                version: Some(Version { number: n.into(), epoch: "'v'".into() }),
+            },
         }),
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::domain::channel::ChannelName;
 use crate::domain::event::{BarePublication, Event, Fact, LoggedEvent};
 use crate::domain::ids::{EventId, Incarnation};
-use crate::domain::publication::{Epoch, Json, StreamPosition};
+use crate::domain::publication::{Epoch, Json, PublishOptions, StreamPosition};
 use crate::domain::time::Timestamp;
 use crate::domain::trending::COUNTED;
 use crate::ports::StoreError;
@@ -56,6 +56,7 @@ pub(crate) fn bare(n: u16, channels: &[&str]) -> Event {
             data: Json::from_string(format!("{{\"n\":{n}}}")).unwrap(),
             tags: BTreeMap::new(),
             info: None,
+            options: PublishOptions::default(),
         }),
     }
 }

@@ -12,12 +12,12 @@ use tokio::sync::mpsc;
 
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
-use crate::domain::publication::{Delivery, Epoch, Passage, Publication, StreamPosition};
+use crate::domain::publication::{Delivery, Epoch, Passage, Publication, StreamPosition, Version};
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
 use crate::ports::broker::{Arriving, Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::clock::Clock;
-use crate::ports::event_log::RelayLedger;
+use crate::ports::event_log::{RelayLedger, last_version};
 use crate::ports::present::PresentReader;
 
 /// Publishes to its own node. A channel's stream begins a new epoch with the
@@ -66,6 +66,8 @@ struct Stream {
     bytes: usize,
     /// When it was last published to or asked for.
     used_at: Timestamp,
+    /// The last one that was told.
+    version: Option<Version>,
 }
 
 struct Entry {
@@ -127,6 +129,7 @@ impl MemoryBroker {
         let epoch = Epoch::from_number(self.next_epoch.fetch_add(1, Ordering::Relaxed));
         let mut stream = Stream::new(epoch, retention, now);
         let bodies = self.present.bodies(channel, &past).await?;
+        stream.version = last_version(&past).cloned();
         for (relayed, body) in past.into_iter().zip(bodies) {
             let publication =
                 Publication { offset: stream.top + 1, event: Some(relayed.event.id), body };
@@ -215,6 +218,12 @@ impl MemoryBroker {
         if let Some(known) = outgoing.event.and_then(|event| stream.offset_of(event)) {
             return Ok(Some(StreamPosition { epoch: stream.epoch.clone(), offset: known }));
         }
+        if let Some(version) = &outgoing.version {
+            if !version.succeeds(stream.version.as_ref()) {
+                return Ok(None);
+            }
+            stream.version = Some(version.clone());
+        }
         publication.offset = stream.top + 1;
         self.change(&mut stream, |stream| {
             stream.push(publication.clone(), now);
@@ -283,7 +292,8 @@ impl Broker for MemoryBroker {
 impl Stream {
     fn new(epoch: Epoch, retention: Retention, used_at: Timestamp) -> Self {
         let (entries, events) = (VecDeque::new(), FxHashSet::default());
-        Self { epoch, top: 0, seeded_through: 0, entries, events, retention, bytes: 0, used_at }
+        let (top, seeded_through, bytes, version) = (0, 0, 0, None);
+        Self { epoch, top, seeded_through, entries, events, retention, bytes, used_at, version }
     }
 
     fn push(&mut self, publication: Publication, published_at: Timestamp) {

@@ -92,6 +92,7 @@ mod broker {
     }
 
     crate::adapters::contract::broker::broker_contract!(fresh);
+    crate::adapters::contract::broker_versions::broker_versions_contract!(fresh);
 }
 
 mod rate_limits {
@@ -163,6 +164,7 @@ async fn publish(broker: &MemoryBroker, event: &Event) -> StreamPosition {
         event: Some(event.id),
         body: absent::body_of(event),
         retention: Some(KEPT),
+        version: None,
     };
     broker.publish(&[outgoing]).await.unwrap().pop().unwrap().unwrap()
 }
@@ -286,6 +288,7 @@ async fn a_broker_whose_node_is_gone_says_so() {
         event: Some(event.id),
         body: absent::body_of(&event),
         retention: Some(KEPT),
+        version: None,
     };
     assert!(broker.publish(&[outgoing]).await.is_err());
 }
@@ -301,7 +304,13 @@ async fn histories_stay_within_their_bytes_and_what_is_dropped_is_the_oldest() {
         let body = absent::body_of(&event);
         let (channel, event) = (ChannelName::feed(), Some(event.id));
         broker
-            .publish(&[Outgoing { channel, event, body, retention: Some(retention) }])
+            .publish(&[Outgoing {
+                channel,
+                event,
+                body,
+                retention: Some(retention),
+                version: None,
+            }])
             .await
             .unwrap();
         assert!(broker.held_bytes() <= 4_000, "{} bytes after {n}", broker.held_bytes());

@@ -8,6 +8,7 @@ mod lingering;
 mod link;
 mod probes;
 mod round_trip;
+mod rounds;
 mod scripts;
 mod session;
 mod subscriber;
@@ -23,7 +24,7 @@ use async_trait::async_trait;
 use fred::interfaces::EventInterface;
 use fred::types::Value;
 use futures_util::future::try_join_all;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxBuildHasher;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::domain::channel::ChannelName;
@@ -34,7 +35,7 @@ use crate::ports::broker::{
 };
 use crate::ports::clock::Clock;
 use crate::ports::entropy::Entropy;
-use crate::ports::event_log::RelayLedger;
+use crate::ports::event_log::{RelayLedger, last_version};
 use crate::ports::present::PresentReader;
 
 use super::keys::Keys;
@@ -43,13 +44,12 @@ use answers::Placed;
 use epochs::Epochs;
 use lineages::Lineages;
 use link::{Ask, Link};
+use rounds::{Group, Round, rounds};
 use scripts::Scripts;
 use subscriber::Subscriber;
 
 pub(super) use round_trip::round_trip;
 
-/// How many entries one script publishes; more of a channel wait for the next round.
-const ENTRIES_MAX: usize = 128;
 /// How long the epoch and the top of a channel are kept, at least: longer than any stream.
 const META_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long an epoch may take to begin.
@@ -90,13 +90,6 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// What names are made of.
     pub entropy: Arc<dyn Entropy>,
-}
-
-/// Publications of one channel that one script makes, by their places in the batch.
-struct Group {
-    channel: ChannelName,
-    retention: Retention,
-    places: Vec<usize>,
 }
 
 impl RedisBroker {
@@ -169,7 +162,7 @@ impl RedisBroker {
                         let mut placed = Placed::read(answer)?;
                         self.lineages.hear(&placed.history, &self.epochs).await?;
                         for place in group.places {
-                            positions[place] = Some(placed.next()?);
+                            positions[place] = placed.next()?;
                         }
                     }
                 }
@@ -194,7 +187,15 @@ impl RedisBroker {
             arguments.push(wire::event_text(batch[*place].event).into());
             arguments.push(wire::body_text(&batch[*place].body)?.into());
         }
-        Ok(Ask::Run(&self.scripts.publish, self.keys_of(&group.channel), arguments))
+        let version = group.places.first().and_then(|place| batch[*place].version.as_ref());
+        let script = match version {
+            Some(version) => {
+                arguments.extend(wire::version_texts(Some(version)).map(Value::from));
+                &self.scripts.supersede
+            }
+            None => &self.scripts.publish,
+        };
+        Ok(Ask::Run(script, self.keys_of(&group.channel), arguments))
     }
 
     /// The arguments that scripts begin with: now, ttl, size, how long meta is kept, and histories that were left.
@@ -247,6 +248,7 @@ impl RedisBroker {
         let mut arguments: Vec<Value> =
             vec![witness.into(), epoch.as_str().into(), ttl.into(), meta_ttl.into()];
         arguments.push((&*left).into());
+        arguments.extend(wire::version_texts(last_version(&past)).map(Value::from));
         for (relayed, body) in past.iter().zip(bodies) {
             arguments.push(wire::event_text(Some(relayed.event.id)).into());
             arguments.push(wire::body_text(&body)?.into());
@@ -263,17 +265,16 @@ impl RedisBroker {
 impl Broker for RedisBroker {
     async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError> {
         let mut positions = vec![None; batch.len()];
-        let (rounds, announcements) = rounds(batch);
-        for groups in rounds {
-            self.publish_groups(batch, groups, &mut positions).await?;
-        }
         let announce = |outgoing: &&Outgoing| {
             let audience = self.keys.audience(&outgoing.channel);
             wire::message(outgoing).map(|message| Ask::Send(audience, message))
         };
-        let asks = announcements.iter().map(announce).collect::<Result<Vec<_>, _>>()?;
-        if !asks.is_empty() {
-            self.link.ask_all(&asks).await?;
+        for Round { groups, announcements } in rounds(batch) {
+            self.publish_groups(batch, groups, &mut positions).await?;
+            let asks = announcements.iter().map(announce).collect::<Result<Vec<_>, _>>()?;
+            if !asks.is_empty() {
+                self.link.ask_all(&asks).await?;
+            }
         }
         Ok(positions)
     }
@@ -322,35 +323,6 @@ impl Broker for RedisBroker {
         }
         Err(never_warm())
     }
-}
-
-/// What a batch is made of: the publications of channels with a history in rounds, so that within
-/// one no channel occurs twice; and those of channels without, in their order.
-fn rounds(batch: &[Outgoing]) -> (Vec<Vec<Group>>, Vec<&Outgoing>) {
-    let (mut rounds, mut announcements) = (Vec::<Vec<Group>>::new(), Vec::new());
-    // Where the last group of each channel is: its round, and its place there.
-    let mut last: FxHashMap<&ChannelName, (usize, usize)> = FxHashMap::default();
-    for (place, outgoing) in batch.iter().enumerate() {
-        let Some(retention) = outgoing.retention else {
-            announcements.push(outgoing);
-            continue;
-        };
-        let round = match last.get(&outgoing.channel) {
-            Some((round, at)) if rounds[*round][*at].places.len() < ENTRIES_MAX => {
-                rounds[*round][*at].places.push(place);
-                continue;
-            }
-            Some((round, _)) => round + 1,
-            None => 0,
-        };
-        if round == rounds.len() {
-            rounds.push(Vec::new());
-        }
-        last.insert(&outgoing.channel, (round, rounds[round].len()));
-        let channel = outgoing.channel.clone();
-        rounds[round].push(Group { channel, retention, places: vec![place] });
-    }
-    (rounds, announcements)
 }
 
 /// The ids between which the entries of a query are, and whether there can be none.

@@ -40,6 +40,7 @@ pub fn encode_push(push: &Push<'_>) -> Vec<u8> {
             PushBody::Join(it) => to.message(5, |to| write_moved(to, it)),
             PushBody::Leave(it) => to.message(6, |to| write_moved(to, it)),
             PushBody::Unsubscribe(it) => to.message(7, |to| write_unsubscribed(to, it)),
+            PushBody::Message(it) => to.message(8, |to| write_json(to, 1, Some(it.data))),
             PushBody::Subscribe(it) => to.message(9, |to| write_subscribed(to, it)),
             PushBody::Disconnect(it) => to.message(11, |to| write_disconnect(to, it)),
             PushBody::Refresh(it) => to.message(12, |to| write_refreshed(to, it)),
@@ -183,6 +184,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::client_protocol::reply::MessagePush;
     use crate::domain::channel::ChannelName;
     use crate::domain::publication::{Publication, PublicationBody};
 
@@ -198,6 +200,7 @@ mod tests {
             data: Json::from_string("1".into()).unwrap(),
             info: None,
             tags: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+            delta: false,
         };
         let publication = Publication { offset: 5, event: None, body: Arc::new(body) };
         let channel = ChannelName::feed();
@@ -205,5 +208,9 @@ mod tests {
         let expected =
             b"\x1b\x22\x19\x12\x08feed:all\x22\x0d\x22\x011\x30\x05\x3a\x06\x0a\x01a\x12\x01b";
         assert_eq!(encode_push(&push), expected);
+
+        let data = Json::from_string("[1]".into()).unwrap();
+        let push = Push { channel: "", body: PushBody::Message(MessagePush { data: &data }) };
+        assert_eq!(encode_push(&push), b"\x09\x22\x07\x42\x05\x0a\x03[1]");
     }
 }

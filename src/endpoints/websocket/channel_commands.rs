@@ -12,6 +12,7 @@ use crate::client_protocol::reply::{
 };
 use crate::commands::publish::Publishing;
 use crate::domain::event::Actor;
+use crate::domain::publication::PublishOptions;
 use crate::endpoints::reply::{client_error_of, client_error_of_store};
 use crate::ports::broker::{HistoryQuery, Retention};
 
@@ -33,6 +34,7 @@ impl Session {
             tags: BTreeMap::new(),
             info: Some(info),
             actor: self.user().map(|user| Actor { id: user.id, username: user.username.clone() }),
+            options: PublishOptions::default(),
         };
         let app = Arc::clone(&self.app);
         let event = app.mint.event();

@@ -32,6 +32,7 @@ impl Session {
                 let reason = Cow::Owned(reason.clone());
                 self.close(Disconnect { code: *code, reason });
             }
+            Act::Send { data } => self.link.send(self.link.wire().message(data)),
             Act::Refresh { expired: true, .. } => self.close(Disconnect::EXPIRED),
             Act::Refresh { expired: false, expire_at } => self.expire_at(*expire_at),
         }
@@ -91,9 +92,6 @@ impl Session {
             return;
         }
         self.leave(channel).await;
-        if let Some(identity) = &mut self.identity {
-            identity.server_side.retain(|joined| joined != channel);
-        }
         self.release();
         self.link.send(self.link.wire().unsubscribe(channel, Unsubscribed::SERVER));
     }

@@ -113,7 +113,7 @@ impl Session {
         let takes_deltas = takes_deltas(&request, &options)?;
         self.link.begin_subscription(&channel);
         if takes_deltas {
-            self.link.take_deltas(&channel);
+            self.link.take_deltas(&channel, options.delta_publish);
         }
         let past = match self.enter(&channel, &options, &request).await {
             Ok(past) => {
@@ -133,10 +133,7 @@ impl Session {
 
     pub(super) async fn unsubscribe(&mut self, id: u32, name: &str) -> Result<(), ClientError> {
         let channel = self.channel(name)?;
-        let server_side = self.identity.as_ref().is_some_and(|i| i.server_side.contains(&channel));
-        if server_side {
-            return Err(ClientError::PERMISSION_DENIED);
-        }
+        // Of what the server subscribed as well, as with Centrifugo.
         self.leave(&channel).await;
         self.reply(id, ReplyBody::Unsubscribe(Empty {}));
         Ok(())
@@ -326,6 +323,7 @@ impl Session {
         self.disappear(channel).await;
         if let Some(identity) = &mut self.identity {
             identity.channel_infos.remove(channel);
+            identity.server_side.retain(|joined| joined != channel);
         }
     }
 }

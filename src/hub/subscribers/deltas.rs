@@ -13,6 +13,8 @@ pub(super) struct DeltaReaders {
     readers: Vec<Reader>,
     /// What was delivered last, as long as there are any.
     last: Option<Arc<Broadcast>>,
+    /// Whether all publications of the channel are told as deltas, and not only those that ask for it.
+    every: bool,
 }
 
 struct Reader {
@@ -56,6 +58,7 @@ impl DeltaReaders {
             return;
         }
         let base = self.last.replace(Arc::clone(broadcast));
+        let base = base.filter(|_| self.every || broadcast.delivery.publication.body.delta);
         for reader in &mut self.readers {
             let Some(connection) = way.connections.get_mut(reader.slot as usize) else { continue };
             let base = base.as_ref().filter(|_| reader.has_base);
@@ -68,9 +71,10 @@ impl DeltaReaders {
 }
 
 impl Channels {
-    /// Has a subscriber that is not live yet take deltas once it is.
-    pub fn take_deltas(&mut self, name: &ChannelName, key: Key) {
+    /// Has a subscriber that is not live yet take deltas once it is, of all publications of the channel if `every` says so.
+    pub fn take_deltas(&mut self, name: &ChannelName, key: Key, every: bool) {
         let Some(&index) = self.by_name.get(name) else { return };
+        self.table[index as usize].deltas.every = every;
         let mut joining = self.table[index as usize].joining.iter_mut();
         if let Some(joining) = joining.find(|joining| joining.slot == key.slot) {
             joining.takes_deltas = true;

@@ -139,7 +139,7 @@ impl Bench {
         let event = bare(n, &[self.channel.as_str()]);
         let body = absent::body_of(&event);
         let (channel, retention) = (self.channel.clone(), self.retention);
-        Outgoing { channel, event: Some(event.id), body, retention }
+        Outgoing { channel, event: Some(event.id), body, retention, version: None }
     }
 
     /// Has the subscriber hear of one publication, and the next come in another epoch.

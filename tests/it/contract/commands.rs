@@ -98,6 +98,27 @@ async fn who_unsubscribed_hears_nothing_more() {
 }
 
 #[tokio::test]
+async fn who_leaves_its_inbox_may_come_back() {
+    let server = Server::start().await;
+    let api = server.api();
+    let ada = api.person("ada").await;
+    let mut socket = server.socket(&ada.token).await;
+    let inbox = format!("notifications:#{}", ada.id);
+    let body = json!({"channel": inbox, "data": {"n": 1}});
+    let request = json!({"channel": inbox});
+    socket.result("unsubscribe", request.clone()).await;
+    api.server_result("publish", &body).await;
+    assert_eq!(socket.left(&inbox).await, Vec::<Value>::new());
+    // It is a subscription of the client's own from then on.
+    for _ in 0..2 {
+        socket.subscribe(&inbox).await;
+        api.server_result("publish", &body).await;
+        assert_eq!(socket.publication(&inbox).await["data"], json!({"n": 1}));
+        socket.result("unsubscribe", request.clone()).await;
+    }
+}
+
+#[tokio::test]
 async fn one_subscription_too_many_is_error_106() {
     let (_server, mut socket) = connected("client.channel_limit = 4").await;
     let mut refused = Vec::new();

@@ -4,39 +4,39 @@ use std::net::SocketAddr;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{PATIENCE, Script, Server, installed, skipped, upgrade_request, within};
 
-const COMPRESSED: &str = "client.insecure = true\n[websocket]\ncompression = true\n\
+pub(super) const COMPRESSED: &str = "client.insecure = true\n[websocket]\ncompression = true\n\
     [[channel.namespaces]]\nname = \"chat\"\nhistory_size = 10\nhistory_ttl = \"60s\"\nforce_recovery = true\n";
 
 /// What a server answers to an offer that bounds nothing.
 const AGREED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
 /// A WebSocket of bare frames, so that it shows what is compressed.
-struct Frames {
-    stream: TcpStream,
+pub(super) struct Frames<S = TcpStream> {
+    stream: S,
     /// What was agreed on, in the server's words.
     agreed: Option<String>,
 }
 
 /// A frame of the server, its message decompressed.
 #[derive(Debug)]
-struct Frame {
+pub(super) struct Frame {
     first: u8,
     /// Bytes of the payload as it came.
-    bytes: usize,
-    message: Vec<u8>,
+    pub(super) bytes: usize,
+    pub(super) message: Vec<u8>,
 }
 
 impl Frame {
-    fn is_compressed(&self) -> bool {
+    pub(super) fn is_compressed(&self) -> bool {
         self.first & 0x40 != 0
     }
 
-    fn lines(&self) -> Vec<Value> {
+    pub(super) fn lines(&self) -> Vec<Value> {
         let text = std::str::from_utf8(&self.message).expect("a text is UTF-8");
         text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
     }
@@ -44,10 +44,25 @@ impl Frame {
 
 impl Frames {
     async fn open(address: SocketAddr, offer: Option<&str>) -> Self {
-        let mut stream = TcpStream::connect(address).await.expect("the server listens");
+        let stream = TcpStream::connect(address).await.expect("the server listens");
         let offer =
             offer.map_or(String::new(), |offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
-        stream.write_all(&upgrade_request(address, &offer)).await.expect("it reads");
+        Self::over(stream, &upgrade_request(address, &offer)).await
+    }
+
+    /// One that has connected and subscribed.
+    async fn subscribed(address: SocketAddr, offer: Option<&str>, channel: &str) -> Self {
+        let mut frames = Self::open(address, offer).await;
+        frames.subscribe(channel).await;
+        frames
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
+    /// The same over a stream on which a handshake is said.
+    pub(super) async fn over(mut stream: S, request: &[u8]) -> Self {
+        stream.write_all(request).await.expect("it reads");
+        stream.flush().await.expect("it reads");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let byte = within(PATIENCE, "the answer to the handshake", stream.read_u8()).await;
@@ -62,20 +77,18 @@ impl Frames {
         Self { stream, agreed }
     }
 
-    /// One that has connected and subscribed.
-    async fn subscribed(address: SocketAddr, offer: Option<&str>, channel: &str) -> Self {
-        let mut frames = Self::open(address, offer).await;
+    /// Connects and subscribes.
+    pub(super) async fn subscribe(&mut self, channel: &str) {
         let commands = [
             json!({"id": 1, "connect": {}}),
             json!({"id": 2, "subscribe": {"channel": channel, "recover": false}}),
         ];
-        frames.say(&commands.map(|command| command.to_string()).join("\n")).await;
+        self.say(&commands.map(|command| command.to_string()).join("\n")).await;
         let mut replies = Vec::new();
         while replies.len() < 2 {
-            replies.extend(frames.next().await.lines());
+            replies.extend(self.next().await.lines());
         }
         assert!(replies[1]["subscribe"].is_object(), "{replies:?}");
-        frames
     }
 
     /// Says something, compressed if that was agreed.
@@ -99,9 +112,10 @@ impl Frames {
         bytes.extend([0; 4]);
         bytes.extend_from_slice(payload);
         self.stream.write_all(&bytes).await.expect("the server reads");
+        self.stream.flush().await.expect("the server reads");
     }
 
-    async fn next(&mut self) -> Frame {
+    pub(super) async fn next(&mut self) -> Frame {
         within(PATIENCE, "a frame", self.read()).await.expect("the server sends whole frames")
     }
 
@@ -210,6 +224,30 @@ async fn a_publication_comes_compressed_to_those_who_agreed_and_plain_to_all_oth
     late.say(since).await;
     let reply = late.next().await;
     assert!(reply.is_compressed(), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_unidirectional_socket_hears_compressed_what_was_agreed_to_be() {
+    let server = Server::with(COMPRESSED).await;
+    let address = server.address();
+    let ada = server.api().person("ada").await;
+    for offer in [None, Some("permessage-deflate")] {
+        let extensions = offer.map(|offer| format!("Sec-WebSocket-Extensions: {offer}\r\n"));
+        let request = upgrade_request(address, &extensions.unwrap_or_default());
+        let request = String::from_utf8(request).expect("a request is text");
+        let request = request.replacen("/connection/websocket", "/connection/uni_websocket", 1);
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        let mut frames = Frames::over(stream, request.as_bytes()).await;
+        assert_eq!(frames.agreed.as_deref(), offer.map(|_| AGREED));
+        frames.say(&json!({"token": ada.token}).to_string()).await;
+        assert!(frames.next().await.lines()[0]["connect"].is_object());
+        let data = json!({"text": "to and fro ".repeat(100)});
+        let message = json!({"user": ada.id.to_string(), "data": data});
+        server.api().server_result("send", &message).await;
+        let frame = frames.next().await;
+        assert_eq!(frame.is_compressed(), offer.is_some(), "{frame:?}");
+        assert_eq!(frame.lines()[0]["message"]["data"], data);
+    }
 }
 
 #[tokio::test]

@@ -13,8 +13,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use super::compression::{COMPRESSED, Frames};
 use super::segments::{check_replies, early_bytes, upgraded, values};
-use crate::support::{API_KEY, PATIENCE, Raw, Start, within};
+use crate::support::{API_KEY, PATIENCE, Raw, Start, upgrade_request, within};
 
 type Wss = WebSocketStream<TlsStream<TcpStream>>;
 
@@ -262,4 +263,29 @@ async fn who_speaks_no_tls_or_nothing_at_all_disturbs_nobody() {
     https.publish("flood:a", &numbered(1, 100)).await;
     expect_all(&mut socket, 2, 100).await;
     drop(silent);
+}
+
+#[tokio::test]
+async fn what_was_agreed_to_be_compressed_is_over_tls_as_well() {
+    let server = SecureServer::with(COMPRESSED).await;
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let mut subscribers = Vec::new();
+    for offer in ["", offer] {
+        let request = upgrade_request(server.address(), offer);
+        let mut frames = Frames::over(server.stream().await, &request).await;
+        frames.subscribe("chat:all").await;
+        subscribers.push(frames);
+    }
+    let mut https = server.https().await;
+    for length in [10, 1_000, 100_000] {
+        let data = json!({"text": "to and fro ".repeat(length / 10)});
+        https.publish("chat:all", &data).await;
+        for (subscriber, agreed) in subscribers.iter_mut().zip([false, true]) {
+            let frame = subscriber.next().await;
+            let compressed = agreed && length > 10;
+            assert_eq!(frame.is_compressed(), compressed, "{length}");
+            assert!(!compressed || frame.bytes < frame.message.len() / 2, "{length}");
+            assert_eq!(frame.lines()[0]["push"]["pub"]["data"], data);
+        }
+    }
 }

@@ -255,3 +255,31 @@ async fn who_loses_a_node_recovers_on_another() {
     assert_eq!(titles(&back.publications), ["Live"]);
     assert_eq!(back.position, Position { epoch: start.epoch, offset: since.offset + 6 });
 }
+
+#[tokio::test]
+async fn what_comes_late_by_its_version_is_not_published_on_any_node() {
+    let name = "what_comes_late_by_its_version_is_not_published_on_any_node";
+    let Some(nodes) = Nodes::start(name, 2).await else { return };
+    let ada = nodes[0].api().person("ada").await;
+    let mut sockets = nodes.sockets(&ada, &["kept:room"]).await;
+    let publish = async |node: usize, version: u64| {
+        let body = json!({"channel": "kept:room", "data": version, "version": version});
+        nodes[node].api().server_result("publish", &body).await
+    };
+    assert_eq!(publish(0, 9).await["offset"], 1);
+    assert_eq!(publish(1, 9).await, json!({}));
+    assert_eq!(publish(1, 8).await, json!({}));
+    assert_eq!(publish(1, 10).await["offset"], 2);
+    assert_eq!(publish(0, u64::MAX).await["offset"], 3);
+    assert_eq!(publish(1, u64::MAX - 1).await, json!({}));
+    let body = json!({"channel": "kept:room", "data": "passing", "skip_history": true});
+    assert_eq!(nodes[1].api().server_result("publish", &body).await, json!({}));
+    for socket in &mut sockets {
+        for version in [9, 10, u64::MAX] {
+            assert_eq!(socket.publication("kept:room").await["data"], json!(version));
+        }
+        let publication = socket.publication("kept:room").await;
+        assert_eq!((&publication["data"], publication.get("offset")), (&json!("passing"), None));
+    }
+    nothing_more(&mut sockets, &["kept:room"]).await;
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Nodes;
-use crate::support::{Api, PATIENCE, Socket, until_ok};
+use crate::support::{Api, PATIENCE, Socket, until_ok, within};
 
 fn client(socket: &Socket) -> String {
     socket.hello["client"].as_str().expect("a client has an id").to_owned()
@@ -65,6 +65,15 @@ async fn what_a_back_end_asks_of_one_node_reaches_connections_on_all() {
     api.server_result("publish", &json!({"channel": "kept:room", "data": {"n": 2}})).await;
     assert_eq!(sockets[0].publication("kept:room").await["data"], json!({"n": 2}));
     assert_eq!(sockets[1].left("kept:room").await, Vec::<Value>::new());
+
+    // Both are told something outside of any channel, whichever node is asked.
+    for (node, number) in nodes.iter().zip(1..) {
+        node.api().server_result("send", &json!({"user": user, "data": {"n": number}})).await;
+        for socket in &mut sockets {
+            let push = within(PATIENCE, "a message", socket.bare_push()).await;
+            assert_eq!(push, json!({"message": {"data": {"n": number}}}));
+        }
+    }
 
     // And goes, by the other node, with a code of the back end's own.
     let body = json!({

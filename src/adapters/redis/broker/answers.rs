@@ -26,10 +26,10 @@ impl Placed {
         Ok(Self { history, epoch, offsets: parts })
     }
 
-    /// The place of the next entry.
-    pub(super) fn next(&mut self) -> Result<StreamPosition, StoreError> {
+    /// The place of the next entry; none if it was not published.
+    pub(super) fn next(&mut self) -> Result<Option<StreamPosition>, StoreError> {
         let offset = number(self.offsets.next())?;
-        Ok(StreamPosition { epoch: self.epoch.clone(), offset })
+        Ok((offset > 0).then(|| StreamPosition { epoch: self.epoch.clone(), offset }))
     }
 }
 

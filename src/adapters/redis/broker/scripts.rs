@@ -27,6 +27,7 @@ impl Script {
 /// The scripts; each file says what it takes and returns.
 pub(super) struct Scripts {
     pub(super) publish: Script,
+    pub(super) supersede: Script,
     pub(super) history: Script,
     pub(super) witness: Script,
     pub(super) begin: Script,
@@ -37,6 +38,7 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             publish: script!("scripts/publish.lua"),
+            supersede: script!("scripts/supersede.lua"),
             history: script!("scripts/history.lua"),
             witness: script!("scripts/witness.lua"),
             begin: script!("scripts/begin.lua"),

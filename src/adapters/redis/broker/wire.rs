@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::domain::channel::ChannelName;
 use crate::domain::ids::EventId;
 use crate::domain::publication::{
-    Delivery, Epoch, Passage, PassageKind, Publication, PublicationBody,
+    Delivery, Epoch, Passage, PassageKind, Publication, PublicationBody, Version,
 };
 use crate::ports::StoreError;
 use crate::ports::broker::{Arriving, Outgoing};
@@ -77,6 +77,13 @@ pub(super) fn event_text(event: Option<EventId>) -> String {
 /// A body as it is kept and sent.
 pub(super) fn body_text(body: &PublicationBody) -> Result<String, StoreError> {
     serde_json::to_string(body).map_err(corrupt)
+}
+
+/// A version as the scripts have it: a number in digits that sort as numbers do, and an epoch; the number is '' where
+/// there is none.
+pub(super) fn version_texts(version: Option<&Version>) -> [String; 2] {
+    let texts = |version: &Version| [format!("{:020}", version.number), version.epoch.clone()];
+    version.map(texts).unwrap_or_default()
 }
 
 /// An entry of a stream.

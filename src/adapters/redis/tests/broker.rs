@@ -11,8 +11,8 @@ use crate::adapters::contract::broker::BrokerSubject;
 use crate::adapters::contract::model::bare;
 use crate::adapters::contract::{cursor, event_id, incarnation, logged, published};
 use crate::domain::channel::ChannelName;
-use crate::domain::event::Event;
-use crate::domain::publication::{Delivery, Epoch, StreamPosition};
+use crate::domain::event::{Event, Fact};
+use crate::domain::publication::{Delivery, Epoch, StreamPosition, Version};
 use crate::ports::StoreError;
 use crate::ports::broker::{Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
 use crate::ports::event_log::{EventLog, RelayLedger, RelayRecord};
@@ -31,6 +31,7 @@ mod contract {
     }
 
     crate::adapters::contract::broker::broker_contract!(fresh);
+    crate::adapters::contract::broker_versions::broker_versions_contract!(fresh);
 }
 
 const KEPT: Retention = Retention { size: 100, ttl: Duration::from_secs(3_600) };
@@ -41,6 +42,7 @@ mod own_server {
 
     tests![
         what_flushall_takes_is_begun_anew_and_filled_from_the_log,
+        what_flushall_takes_of_versions_is_known_from_the_log,
         a_restart_with_nothing_kept_begins_a_later_epoch,
         after_a_failover_that_lost_writes_no_offset_means_two_things,
         a_lost_answer_is_asked_for_again_and_changes_nothing,
@@ -55,7 +57,9 @@ mod own_server {
 
 fn outgoing(event: &Event) -> Outgoing {
     let body = absent::body_of(event);
-    Outgoing { channel: ChannelName::feed(), event: Some(event.id), body, retention: Some(KEPT) }
+    let version = event.fact.publish_options().and_then(|options| options.version.clone());
+    let (channel, event) = (ChannelName::feed(), Some(event.id));
+    Outgoing { channel, event, body, retention: Some(KEPT), version }
 }
 
 fn numbered(n: u16) -> Event {
@@ -94,10 +98,14 @@ async fn next(node: &mut Node) -> Delivery {
 
 /// Keeps `n` in the log, as relayed at `position`.
 async fn record(log: &ModelLog, n: u16, position: &StreamPosition) {
+    record_event(log, n, numbered(n), position).await;
+}
+
+async fn record_event(log: &ModelLog, n: u16, event: Event, position: &StreamPosition) {
     if n == 1 {
         log.open(incarnation(1), at(0)).await.unwrap();
     }
-    log.append(&[logged(1, n.into(), numbered(n))]).await.unwrap();
+    log.append(&[logged(1, n.into(), event)]).await.unwrap();
     let (channel, event) = (ChannelName::feed(), event_id(n));
     let relay = RelayRecord { channel, position: position.clone(), event };
     log.record(&[relay], cursor(1, n.into())).await.unwrap();
@@ -143,6 +151,29 @@ async fn what_flushall_takes_is_begun_anew_and_filled_from_the_log() {
     assert!(again.epoch > epochs[2]);
     assert_eq!(again.offset, 2);
     assert!(node.deliveries.try_recv().is_err());
+}
+
+async fn what_flushall_takes_of_versions_is_known_from_the_log() {
+    let server = Server::start();
+    let (options, log) = (with_own_prefix(&server.url()), Arc::new(ModelLog::default()));
+    let node = node(&options, &log).await;
+    let versioned = |n, number| {
+        let mut event = numbered(n);
+        if let Fact::ChannelPublished(bare) = &mut event.fact {
+            bare.options.version = Some(Version { number, epoch: "a".to_owned() });
+        }
+        event
+    };
+    let publish = async |event: Event| {
+        let places = node.broker.publish(&[outgoing(&event)]).await.unwrap();
+        places.into_iter().next().unwrap()
+    };
+    let position = publish(versioned(1, 10)).await.unwrap();
+    record_event(&log, 1, versioned(1, 10), &position).await;
+    server.ask(&["FLUSHALL"]);
+    assert_eq!(publish(versioned(2, 10)).await, None);
+    let later = publish(versioned(3, 11)).await.unwrap();
+    assert!(later.offset == 2 && later.epoch > position.epoch, "{later:?}");
 }
 
 async fn a_restart_with_nothing_kept_begins_a_later_epoch() {

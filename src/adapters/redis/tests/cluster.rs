@@ -36,6 +36,7 @@ mod broker {
     }
 
     crate::adapters::contract::broker::broker_contract!(fresh);
+    crate::adapters::contract::broker_versions::broker_versions_contract!(fresh);
 }
 
 mod rate_limits {
@@ -130,7 +131,8 @@ impl Publisher {
         let event = bare(self.count, &["feed:all"]);
         let (channel, body, id) = (self.channel.clone(), absent::body_of(&event), event.id);
         self.log.append(&[logged(1, self.count.into(), event)]).await.unwrap();
-        let outgoing = Outgoing { channel, event: Some(id), body, retention: Some(KEPT) };
+        let outgoing =
+            Outgoing { channel, event: Some(id), body, retention: Some(KEPT), version: None };
         let began = Instant::now();
         let position = loop {
             match self.node.broker.publish(std::slice::from_ref(&outgoing)).await {

@@ -25,7 +25,8 @@ async fn publish(node: &Node, log: &ModelLog, n: u16) -> StreamPosition {
     let event = bare(n, &["feed:all"]);
     log.append(&[logged(1, n.into(), event.clone())]).await.unwrap();
     let (channel, body) = (ChannelName::feed(), absent::body_of(&event));
-    let outgoing = Outgoing { channel, event: Some(event.id), body, retention: Some(KEPT) };
+    let outgoing =
+        Outgoing { channel, event: Some(event.id), body, retention: Some(KEPT), version: None };
     let began = Instant::now();
     let position = loop {
         match node.broker.publish(std::slice::from_ref(&outgoing)).await {

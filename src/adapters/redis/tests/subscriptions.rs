@@ -41,7 +41,10 @@ async fn announce(node: &Node, channel: &ChannelName, n: u16) {
     let event = bare(n, &["feed:all"]);
     let body = absent::body_of(&event);
     let (channel, event) = (channel.clone(), Some(event.id));
-    node.broker.publish(&[Outgoing { channel, event, body, retention: None }]).await.unwrap();
+    node.broker
+        .publish(&[Outgoing { channel, event, body, retention: None, version: None }])
+        .await
+        .unwrap();
 }
 
 async fn many_channels_are_subscribed_to_at_once_and_left_at_once() {

@@ -48,7 +48,8 @@ async fn both_clients_trust_the_authority_that_the_url_names_and_no_other() {
     node.broker.subscribe(&ChannelName::feed()).await.unwrap();
     let event = bare(1, &["feed:all"]);
     let (channel, body) = (ChannelName::feed(), absent::body_of(&event));
-    let outgoing = Outgoing { channel, event: Some(event.id), body, retention: None };
+    let outgoing =
+        Outgoing { channel, event: Some(event.id), body, retention: None, version: None };
     node.broker.publish(&[outgoing]).await.unwrap();
     let heard = published(timeout(PATIENCE, node.deliveries.recv()).await.unwrap().unwrap());
     assert_eq!(heard.publication.event, Some(event_id(1)));

@@ -27,6 +27,7 @@ fn event(n: u8, bytes: usize) -> LoggedEvent {
         data: Json::from_value(&"x".repeat(bytes)).unwrap(),
         tags: Default::default(),
         info: None,
+        options: Default::default(),
     };
     LoggedEvent {
         incarnation: run(),

@@ -88,6 +88,7 @@ async fn call(app: &App, method: &str, raw: Bytes) -> Result<Value, Problem> {
         "subscribe" => value(subscribe_by(app, read(&raw)?).await),
         "unsubscribe" => value(unsubscribe_by(app, read(&raw)?).await),
         "disconnect" => value(disconnect_by(app, read(&raw)?).await),
+        "send" => value(send_by(app, read(&raw)?).await),
         "refresh" => value(refresh_by(app, read(&raw)?).await),
         "presence" => value(presence_by(app, read(&raw)?).await),
         "presence_stats" => value(presence_stats_by(app, read(&raw)?).await),

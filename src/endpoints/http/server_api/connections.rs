@@ -122,6 +122,28 @@ pub(super) struct DisconnectBody {
     disconnect: Option<Ending>,
 }
 
+/// What connections are told.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"user": "42", "data": {"text": "hello"}})))]
+pub(super) struct SendBody {
+    /// The user's number as text; empty for anonymous clients.
+    #[serde(default)]
+    #[schema(required)]
+    user: String,
+    /// Only the connection with this id.
+    #[serde(default)]
+    client: String,
+    /// Only the connection with this session, as its connect reply names it.
+    #[serde(default)]
+    session: String,
+    /// What they are told, any JSON.
+    #[schema(value_type = Value)]
+    data: Option<Json>,
+    /// The same in base 64, instead.
+    #[serde(default)]
+    b64data: String,
+}
+
 /// Whose connections end at another time.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"user": "42", "expire_at": 1_900_000_000})))]
@@ -204,6 +226,17 @@ pub(super) async fn refresh_by(app: &App, body: RefreshBody) -> Result<Done, Cli
     direct(app, to, Act::Refresh { expired: body.expired, expire_at: body.expire_at }).await
 }
 
+pub(super) async fn send_by(app: &App, body: SendBody) -> Result<Done, ClientError> {
+    let data = given(body.data, &body.b64data)?.ok_or(ClientError::BAD_REQUEST)?;
+    let to = Selection {
+        user: body.user,
+        client: body.client,
+        session: body.session,
+        whitelist: Vec::new(),
+    };
+    direct(app, to, Act::Send { data }).await
+}
+
 /// Subscribes connections of a user to a channel.
 #[utoipa::path(
     post, path = "/api/subscribe", tag = "server API", operation_id = "subscribe_user",
@@ -262,4 +295,22 @@ pub async fn refresh(
 ) -> Result<Response, Refused> {
     authorize(&app, &headers).await?;
     Ok(told(refresh_by(&app, read(&body.raw)?).await))
+}
+
+/// Tells connections of a user something, outside of any channel.
+///
+/// Clients hear it as an asynchronous message of the protocol. It is kept nowhere: whoever is not connected does not hear of it.
+/// Centrifugo has no such method.
+#[utoipa::path(
+    post, path = "/api/send", tag = "server API", operation_id = "send_to_user",
+    request_body = SendBody, security(("api_key" = [])),
+    responses((status = 200, body = Outcome<Done>))
+)]
+pub async fn send(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: JsonBody<serde::de::IgnoredAny>,
+) -> Result<Response, Refused> {
+    authorize(&app, &headers).await?;
+    Ok(told(send_by(&app, read(&body.raw)?).await))
 }

@@ -14,8 +14,9 @@ use super::{Failed, Outcome, Succeeded, authorize, check_channel, given, read};
 use crate::client_protocol::codes::ClientError;
 use crate::commands::publish::Publishing;
 use crate::domain::channel::ChannelName;
+use crate::domain::namespace::ChannelOptions;
 use crate::domain::problem::{Problem, ProblemKind};
-use crate::domain::publication::{Json, StreamPosition};
+use crate::domain::publication::{Json, PublishOptions, StreamPosition, Version};
 use crate::endpoints::reply::{Refused, answer, client_error_of, storable};
 use crate::endpoints::request::{App, JsonBody, to_the_end};
 use crate::ports::idempotency::{KeyScope, Minted, StoredAnswer};
@@ -39,6 +40,19 @@ struct PublishBody {
     /// Labels for the receiver.
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    /// Whether the history does not keep it; it has no offset then. Refused (107) where recovery is from the log.
+    #[serde(default)]
+    skip_history: bool,
+    /// Whether it may be told as a delta although the namespace has no `delta_publish`.
+    #[serde(default)]
+    delta: bool,
+    /// Where each publication tells all there is to know: it is not published unless the version is greater than the
+    /// last one in the channel's history. 0 is no version.
+    #[serde(default)]
+    version: u64,
+    /// Which count the version belongs to: one of another count is published whatever its number.
+    #[serde(default)]
+    version_epoch: String,
     /// As the header Idempotency-Key elsewhere.
     #[serde(default)]
     idempotency_key: String,
@@ -60,6 +74,19 @@ struct BroadcastBody {
     /// Labels for the receiver.
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    /// Whether the history does not keep it; it has no offset then. Refused (107) where recovery is from the log.
+    #[serde(default)]
+    skip_history: bool,
+    /// Whether it may be told as a delta although the namespace has no `delta_publish`.
+    #[serde(default)]
+    delta: bool,
+    /// Where each publication tells all there is to know: it is not published unless the version is greater than the
+    /// last one in the channel's history. 0 is no version.
+    #[serde(default)]
+    version: u64,
+    /// Which count the version belongs to: one of another count is published whatever its number.
+    #[serde(default)]
+    version_epoch: String,
     /// As the header Idempotency-Key elsewhere.
     #[serde(default)]
     idempotency_key: String,
@@ -108,7 +135,9 @@ pub async fn publish(
 
 pub(super) async fn publish_by(app: &App, raw: Bytes) -> Result<StoredAnswer, Problem> {
     let request: PublishBody = read(&raw)?;
-    let checked = check_channel(app, &request.channel);
+    let PublishBody { skip_history, delta, version, version_epoch, .. } = request;
+    let options = options(skip_history, delta, version, version_epoch);
+    let checked = check_target(app, &request.channel, &options);
     let (channel, data) =
         match checked.and_then(|channel| Ok((channel, payload(request.data, &request.b64data)?))) {
             Ok(checked) => checked,
@@ -116,7 +145,7 @@ pub(super) async fn publish_by(app: &App, raw: Bytes) -> Result<StoredAnswer, Pr
         };
     let services = Arc::clone(app);
     let run = move |minted: Minted| async move {
-        let publishing = publishing(vec![channel], data, request.tags);
+        let publishing = publishing(vec![channel], data, request.tags, options);
         let mut places = services.publish.run(publishing, minted.event).await?;
         let result = PublishResult::from(places.pop().flatten());
         storable(StatusCode::OK, &Succeeded { result })
@@ -141,18 +170,21 @@ pub async fn broadcast(
 
 pub(super) async fn broadcast_by(app: &App, raw: Bytes) -> Result<StoredAnswer, Problem> {
     let request: BroadcastBody = read(&raw)?;
+    let BroadcastBody { skip_history, delta, version, version_epoch, .. } = request;
+    let options = options(skip_history, delta, version, version_epoch);
     let count = request.channels.len();
     let data = match payload(request.data, &request.b64data) {
         Ok(data) if (1..=BROADCAST_MAX).contains(&count) => data,
         _ => return storable(StatusCode::OK, &Failed { error: ClientError::BAD_REQUEST }),
     };
-    let checked: Vec<_> = request.channels.iter().map(|name| check_channel(app, name)).collect();
+    let checked: Vec<_> =
+        request.channels.iter().map(|name| check_target(app, name, &options)).collect();
     let mut channels: Vec<ChannelName> = checked.iter().flatten().cloned().collect();
     channels.sort_unstable();
     channels.dedup();
     let services = Arc::clone(app);
     let run = move |minted: Minted| async move {
-        let publishing = publishing(channels.clone(), data, request.tags);
+        let publishing = publishing(channels.clone(), data, request.tags, options);
         let places = if channels.is_empty() {
             Vec::new()
         } else {
@@ -204,6 +236,27 @@ fn publishing(
     channels: Vec<ChannelName>,
     data: Json,
     tags: BTreeMap<String, String>,
+    options: PublishOptions,
 ) -> Publishing {
-    Publishing { channels, data, tags, info: None, actor: None }
+    Publishing { channels, data, tags, info: None, actor: None, options }
+}
+
+fn options(skip_history: bool, delta: bool, version: u64, version_epoch: String) -> PublishOptions {
+    let version = Version { number: version, epoch: version_epoch };
+    PublishOptions { skip_history, delta, version: Some(version).filter(|it| it.number > 0) }
+}
+
+/// Reads the name of a channel that is to be published to. Where subscribers recover all there ever was, nothing can be left
+/// out of the history.
+fn check_target(
+    app: &App,
+    name: &str,
+    options: &PublishOptions,
+) -> Result<ChannelName, ClientError> {
+    let channel = check_channel(app, name)?;
+    let of_channel = app.publish.namespaces.options(&channel);
+    if options.skip_history && of_channel.is_some_and(ChannelOptions::recovers_from_log) {
+        return Err(ClientError::BAD_REQUEST);
+    }
+    Ok(channel)
 }

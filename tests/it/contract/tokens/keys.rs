@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use jsonwebtoken::jwk::Jwk;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
 use crate::support::Start;
@@ -93,12 +96,19 @@ async fn bad_keys_are_listed_and_not_shown() {
 
 /// Publishes whatever set a test puts into it; while there is none, it hangs up.
 struct Publisher {
+    scheme: &'static str,
     address: SocketAddr,
     set: Arc<Mutex<Option<Value>>>,
 }
 
 impl Publisher {
     async fn start() -> Self {
+        Self::over(None).await
+    }
+
+    /// One that speaks TLS, if it is told how.
+    async fn over(tls: Option<TlsAcceptor>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it listens");
         let set = Arc::new(Mutex::new(None));
@@ -106,12 +116,20 @@ impl Publisher {
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let set: Option<Value> = published.lock().expect("nobody panics").clone();
-                if let Some(set) = set {
-                    tokio::spawn(answer(socket, set.to_string()));
-                }
+                let (Some(set), tls) = (set, tls.clone()) else { continue };
+                tokio::spawn(async move {
+                    match tls {
+                        None => answer(socket, set.to_string()).await,
+                        // Whoever does not trust the certificate hangs up.
+                        Some(tls) => match tls.accept(socket).await {
+                            Ok(socket) => answer(socket, set.to_string()).await,
+                            Err(error) => eprintln!("no TLS: {error}"),
+                        },
+                    }
+                });
             }
         });
-        Self { address, set }
+        Self { scheme, address, set }
     }
 
     fn publish(&self, keys: &[(&str, &EncodingKey, Algorithm)]) {
@@ -128,19 +146,24 @@ impl Publisher {
 
     /// A server that takes its keys from here alone.
     async fn server(&self) -> Server {
-        let endpoint =
-            format!("client.token.jwks_public_endpoint = \"http://{}/keys\"", self.address);
+        self.start_of_server().run().await
+    }
+
+    fn start_of_server(&self) -> Start {
+        let url = format!("{}://{}/keys", self.scheme, self.address);
+        let endpoint = format!("client.token.jwks_public_endpoint = \"{url}\"");
         let start = Start::default().settings(&format!("{endpoint}\n{SETTINGS}"));
-        start.environment("NO_PROXY", "127.0.0.1").run().await
+        start.environment("NO_PROXY", "127.0.0.1")
     }
 }
 
-async fn answer(mut socket: TcpStream, body: String) {
+async fn answer(mut socket: impl AsyncRead + AsyncWrite + Unpin, body: String) {
     // A request without a body fits into one read.
     let _ = socket.read(&mut [0; 4_096]).await;
     let head =
         format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
+    let _ = socket.shutdown().await;
 }
 
 #[tokio::test]
@@ -186,4 +209,30 @@ async fn while_no_key_was_ever_fetched_the_client_may_come_back_later() {
         (&reply["error"]["code"], &reply["error"]["temporary"]),
         (&json!(100), &json!(true))
     );
+}
+
+#[tokio::test]
+async fn a_key_set_over_https_counts_where_its_certificate_is_trusted() {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]);
+    let made = made.expect("a certificate can be made");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("it is a key");
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("the certificate is that of the key");
+    let publisher = Publisher::over(Some(TlsAcceptor::from(Arc::new(config)))).await;
+    publisher.publish(&[("first", &rsa(), Algorithm::RS256)]);
+    let token = by(&rsa(), Algorithm::RS256, Some("first"));
+
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let authorities = dir.path().join("authorities.pem");
+    std::fs::write(&authorities, made.cert.pem()).expect("a file can be written");
+    let authorities = authorities.to_str().expect("the path is text");
+    let trusting = publisher.start_of_server().environment("SSL_CERT_FILE", authorities);
+    trusting.run().await.socket(&token).await;
+
+    let distrusting = publisher.server().await;
+    let mut socket = Socket::open(distrusting.address()).await;
+    let reply = socket.reply("connect", json!({"token": token})).await;
+    assert_eq!(reply["error"]["code"], 100, "{reply}");
 }

@@ -1,5 +1,5 @@
 -- What all scripts of a channel share. Every key stands under the channel's hash tag:
--- META, a hash: epoch, top, seeded, replid; before the epoch has begun the witnesses `w:<nonce>`.
+-- META, a hash: epoch, top, seeded, replid, and of the last version that was told: version, version_epoch; before the epoch has begun the witnesses `w:<nonce>`.
 -- STREAM, with ids `<offset>-<milliseconds at which it was published>` and the fields e (event) and b (body).
 -- EVENTS, a sorted set: the events of the stream, by offset.
 -- BEGAN, a hash: since when epochs have begun on this data. All channels of a server share it; on a cluster each has one.
@@ -67,6 +67,19 @@ local function append(offset, millis, event, body)
   if event ~= '' then
     redis.call('ZADD', EVENTS, text(offset), event)
   end
+end
+
+-- Puts an entry at the end of a stream that holds `size`, sends it out, and returns its offset.
+local function publish(epoch, now, size, verb, audience, event, body)
+  local top = redis.call('HINCRBY', META, 'top', 1)
+  append(top, now, event, body)
+  if top > size then
+    redis.call('XTRIM', STREAM, 'MINID', text(top - size + 1))
+    redis.call('ZREMRANGEBYSCORE', EVENTS, '-inf', text(top - size))
+  end
+  local name = event == '' and '-' or event
+  redis.call(verb, audience, '1 ' .. epoch .. ' ' .. text(top) .. ' ' .. name .. ' ' .. body)
+  return top
 end
 
 -- What is kept is forgotten when nobody has asked for it in a while; the meta key long after the stream.

@@ -15,15 +15,7 @@ for i = 8, #ARGV, 2 do
   if known then
     reply[#reply + 1] = text(tonumber(known))
   else
-    top = redis.call('HINCRBY', META, 'top', 1)
-    append(top, now, event, body)
-    if top > size then
-      redis.call('XTRIM', STREAM, 'MINID', text(top - size + 1))
-      redis.call('ZREMRANGEBYSCORE', EVENTS, '-inf', text(top - size))
-    end
-    local name = event == '' and '-' or event
-    redis.call(verb, audience, '1 ' .. epoch .. ' ' .. text(top) .. ' ' .. name .. ' ' .. body)
-    reply[#reply + 1] = text(top)
+    reply[#reply + 1] = text(publish(epoch, now, size, verb, audience, event, body))
   end
 end
 keep(ttl, meta_ttl)
