@@ -221,8 +221,7 @@ fn authenticator(settings: &Settings, stores: &Stores) -> (Authenticator, Accoun
     let authenticator = Authenticator::new(accounts, control, Arc::clone(&stores.clock));
     let ttl = settings.accounts.session_cache_ttl;
     let (known, broker) = (Arc::new(KnownChanges::new(ttl)), Arc::clone(&stores.broker));
-    // Embedded accounts are as near as a cache would be.
-    if ttl.is_zero() || !matches!(settings.accounts.url, StoreUrl::Mysql(_)) {
+    if ttl.is_zero() {
         return (authenticator, AccountNews { known, sessions: None, broker });
     }
     let cache = Arc::clone(&stores.session_cache);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join;
 use tokio::sync::watch;
 
 use crate::domain::event::LoggedEvent;
@@ -63,16 +64,22 @@ impl Projection {
 
     async fn project_from(&self, mut cursor: LogCursor, through: u64) -> Result<u64, StoreError> {
         let mut count = 0;
-        loop {
-            let mut batch = self.log.read_after(cursor, self.batch_max).await?;
-            batch.retain(|logged| logged.seq <= through);
-            let Some(last) = batch.last() else {
-                return Ok(count);
-            };
+        let mut batch = self.read(cursor, through).await?;
+        while let Some(last) = batch.last() {
             cursor.seq = last.seq;
+            // One store reads the next batch while the other writes this one.
+            let (projected, next) = join(self.project(&batch), self.read(cursor, through)).await;
+            projected?;
             count += batch.len() as u64;
-            self.project(&batch).await?;
+            batch = next?;
         }
+        Ok(count)
+    }
+
+    async fn read(&self, after: LogCursor, through: u64) -> Result<Vec<LoggedEvent>, StoreError> {
+        let mut batch = self.log.read_after(after, self.batch_max).await?;
+        batch.retain(|logged| logged.seq <= through);
+        Ok(batch)
     }
 
     /// Projects what `incarnation` has `committed`, every `interval`, until `stopping`

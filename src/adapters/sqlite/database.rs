@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
+use super::wal::{Synced, Wal};
 use crate::adapters::migrations;
 use crate::ports::StoreError;
 use crate::ports::inspection::SchemaState;
@@ -114,12 +115,16 @@ pub enum OpenError {
 ///   anything makes every covered commit before it durable, too; so does a
 ///   checkpoint. A WAL is valid up to the first frame that is torn, so after a
 ///   loss of power there is never a later commit without an earlier one.
+///
+/// [`Database::sync`] makes durable what was committed, whoever committed it, and holds no writer up meanwhile, as a durable
+/// commit does.
 pub struct Database {
     schema: Schema,
     readers: SqlitePool,
     writers: Mutex<Writers>,
     /// A statement failed, and may have left a writer unfit for use.
     suspect: AtomicBool,
+    wal: Wal,
 }
 
 struct Writers {
@@ -192,7 +197,19 @@ impl Database {
             readers,
             writers: Mutex::new(Writers { durable, covered }),
             suspect: AtomicBool::new(false),
+            wal: Wal::of(path),
         }))
+    }
+
+    /// Returns when everything is durable that was committed before it was called.
+    pub(super) async fn sync(&self) -> Result<(), sqlx::Error> {
+        match self.wal.sync().await? {
+            Synced::Yes => Ok(()),
+            Synced::NotSince => {
+                let mut writer = self.durable_write().await?;
+                self.wal.checkpoint(&mut writer).await
+            }
+        }
     }
 
     /// Connections that see every commit that returned before they ask.

@@ -44,17 +44,14 @@ impl SqliteEventLog {
         Self { db }
     }
 
-    /// One statement, and so one transaction and one switch to the thread of the connection.
+    /// One statement, and so one transaction and one switch to the thread of the connection. Others write while it
+    /// is synced; what they wrote before relies on this sync, also where there is nothing to append.
     async fn insert(&self, batch: &[LoggedEvent]) -> Result<(), Error> {
         let rows = append_rows(batch)?;
-        let mut writer = self.db.durable_write().await?;
-        let done = sqlx::query(APPEND).bind(rows).execute(&mut *writer).await?;
-        if done.rows_affected() == 0 {
-            // A commit that wrote nothing syncs nothing, but what others wrote
-            // before relies on this append to make it durable.
-            sqlx::query("UPDATE forced_syncs SET count = count + 1").execute(&mut *writer).await?;
-        }
-        Ok(())
+        let mut writer = self.db.covered_write().await?;
+        sqlx::query(APPEND).bind(rows).execute(&mut *writer).await?;
+        drop(writer);
+        self.db.sync().await
     }
 
     async fn read(&self, cursor: LogCursor, limit: usize) -> Result<Vec<LoggedEvent>, Error> {

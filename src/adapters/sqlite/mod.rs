@@ -19,6 +19,7 @@ mod post_lists;
 pub mod relay_ledger;
 pub mod runs;
 mod stored;
+mod wal;
 
 pub use accounts::SqliteAccounts;
 pub use analytics::SqliteAnalytics;

@@ -41,11 +41,6 @@ fn event(n: u8, bytes: usize) -> LoggedEvent {
     }
 }
 
-async fn number(db: &Database, query: &'static str) -> i64 {
-    let row: (i64,) = sqlx::query_as(query).fetch_one(db.readers()).await.unwrap();
-    row.0
-}
-
 #[tokio::test]
 async fn writers_differ_in_how_they_sync_and_readers_cannot_write() {
     let (db, _directory) = database(Schema::Log).await;
@@ -104,16 +99,23 @@ async fn what_was_written_is_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
-async fn an_append_that_has_nothing_to_write_syncs_all_the_same() {
-    let (db, _directory) = database(Schema::Log).await;
+async fn nothing_is_acknowledged_after_a_failed_sync_before_it_was_written_anew() {
+    let (db, directory) = database(Schema::Log).await;
     let log = SqliteEventLog::new(db.clone());
-    let forced = "SELECT count FROM forced_syncs";
     log.append(&[event(1, 10)]).await.unwrap();
-    assert_eq!(number(&db, forced).await, 0);
-    log.append(&[event(1, 10)]).await.unwrap();
-    assert_eq!(number(&db, forced).await, 1);
-    log.append(&[event(1, 10), event(2, 10)]).await.unwrap();
-    assert_eq!(number(&db, forced).await, 1);
+    // The file that SQLite goes on to write to cannot be found, as it could not be written.
+    let wal = directory.path().join("log.db-wal");
+    let elsewhere = directory.path().join("elsewhere");
+    std::fs::rename(&wal, &elsewhere).unwrap();
+    let refused = log.append(&[event(2, 10)]).await.unwrap_err();
+    assert_eq!(refused.pending, [0]);
+    std::fs::rename(&elsewhere, &wal).unwrap();
+    assert!(std::fs::metadata(&wal).unwrap().len() > 0);
+    // The same again writes nothing, so that a sync alone would prove nothing.
+    log.append(&[event(2, 10)]).await.unwrap();
+    assert_eq!(std::fs::metadata(&wal).unwrap().len(), 0, "it was all written into the database");
+    log.append(&[event(3, 10)]).await.unwrap();
+    assert!(std::fs::metadata(&wal).unwrap().len() > 0, "it is synced as before");
 }
 
 /// SQLite answers as if the disk were full beyond this many pages.
