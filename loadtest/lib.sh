@@ -49,7 +49,7 @@ server_pids() {
 address_of() {
   local log=$1 pid=$2
   for _ in $(seq 600); do
-    if grep -q '^listening on ' "$log.out"; then
+    if grep -qs '^listening on ' "$log.out"; then
       sed -n 's/^listening on //p' "$log.out"
       return
     fi

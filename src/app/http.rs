@@ -19,6 +19,10 @@ use crate::endpoints::services::Services;
 use crate::lifecycle;
 use crate::settings::{Settings, Tls};
 
+/// Connections that the kernel keeps until they are accepted, as far as it may (`somaxconn`): after a node has ended, all of its
+/// clients come to another one at once, and whoever is turned away tries again only after a second.
+const ACCEPT_BACKLOG: i32 = 4096;
+
 /// Serves on a bound listener. Requests that are being answered when `stop`
 /// turns true are answered to the end, within `shutdown.timeout`.
 pub(super) async fn serve(
@@ -30,6 +34,7 @@ pub(super) async fn serve(
     warn_of_open_doors(settings);
     let address = listener.local_addr()?;
     limit_patience(&listener, settings.client.queue_max_age * 2)?;
+    rustix::net::listen(&listener, ACCEPT_BACKLOG)?;
     let tls = &settings.http_server.tls;
     let tls = tls.enabled.then(|| tls_config(tls)).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
