@@ -222,8 +222,9 @@ async fn a_token_says_otherwise_for_its_subscription() {
     expect_silence(&server, "shy:a", [&mut ada]).await;
     bob.subscribe("shy:a").await;
     expect(&mut ada, "shy:a", "join", &client(&bob)).await;
-    // One who is not told although all others are.
-    let set = json!({"force_push_join_leave": {"value": false}});
+    // One who is not told although all others are. It tells nothing of itself either: its own join,
+    // on its way through the servers, could otherwise reach the one who comes after it.
+    let set = json!({"join_leave": {"value": false}, "force_push_join_leave": {"value": false}});
     ada.result("subscribe", token("ada", "loud:a", set)).await;
     bob.subscribe("loud:a").await;
     expect_own_join(&mut bob, "loud:a").await;
