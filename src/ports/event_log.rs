@@ -73,7 +73,7 @@ pub trait EventLog: Send + Sync {
     async fn append(&self, batch: &[LoggedEvent]) -> Result<(), AppendError>;
 
     /// Events of the cursor's incarnation after its number, in the order of
-    /// their numbers, at most `limit`.
+    /// their numbers, at most `limit`. There may be more after fewer; there is none after none.
     async fn read_after(
         &self,
         cursor: LogCursor,

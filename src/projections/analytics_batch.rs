@@ -67,6 +67,10 @@ impl Projection {
         let mut batch = self.read(cursor, through).await?;
         while let Some(last) = batch.last() {
             cursor.seq = last.seq;
+            if cursor.seq >= through {
+                self.project(&batch).await?;
+                return Ok(count + batch.len() as u64);
+            }
             // One store reads the next batch while the other writes this one.
             let (projected, next) = join(self.project(&batch), self.read(cursor, through)).await;
             projected?;

@@ -18,6 +18,7 @@ macro_rules! event_log_contract {
             [
                 what_was_appended_is_read_back_as_it_was,
                 reading_goes_on_after_the_cursor_within_its_incarnation,
+                numbers_without_events_end_no_reading,
                 an_event_that_is_there_keeps_its_first_place,
                 an_event_twice_in_a_batch_counts_once,
                 a_number_of_another_event_is_refused_and_loses_nothing,
@@ -67,6 +68,18 @@ pub async fn reading_goes_on_after_the_cursor_within_its_incarnation(
     assert_eq!(read(5, 2).await.unwrap(), []);
     assert_eq!(read(u64::MAX, 2).await.unwrap(), []);
     assert_eq!(read(0, 0).await.unwrap(), []);
+}
+
+pub async fn numbers_without_events_end_no_reading(factory: impl AsyncFnOnce() -> Log) {
+    let log = factory().await;
+    let events = [logged(1, 1, publication(1)), logged(1, 9, publication(9))];
+    log.events.append(&events).await.unwrap();
+    log.events.append(&[logged(1, 90, publication(90))]).await.unwrap();
+    let read = |seq, limit| log.events.read_after(cursor(1, seq), limit);
+    assert_eq!(read(0, 2).await.unwrap()[..1], events[..1]);
+    assert_eq!(read(1, 2).await.unwrap()[..1], events[1..]);
+    let next: Vec<_> = read(9, 2).await.unwrap().iter().map(|logged| logged.seq).collect();
+    assert_eq!(next, [90]);
 }
 
 pub async fn an_event_that_is_there_keeps_its_first_place(factory: impl AsyncFnOnce() -> Log) {

@@ -162,17 +162,35 @@ impl MongoEventLog {
         pending
     }
 
+    /// A page of a run. It is bounded by its numbers as well, so that a server that looks at all it has after the
+    /// cursor, before it keeps `limit` of it, looks at one page. Numbers that were never appended can make such a
+    /// page empty although there is more: then whatever comes next is asked for.
     async fn read(&self, cursor: LogCursor, limit: usize) -> Result<Vec<LoggedEvent>, Failure> {
-        let after = doc! {
-            "incarnation": stored::uuid(cursor.incarnation.0),
-            "seq": { "$gt": stored::integer(cursor.seq) },
-        };
+        let first = stored::integer(cursor.seq);
+        let last = first.saturating_add(stored::integer(limit));
+        let page = self.page(cursor, doc! { "$gt": first, "$lte": last }, limit).await?;
+        if page.is_empty() {
+            return self.page(cursor, doc! { "$gt": first }, limit).await;
+        }
+        Ok(page)
+    }
+
+    async fn page(
+        &self,
+        LogCursor { incarnation, .. }: LogCursor,
+        seq: Document,
+        limit: usize,
+    ) -> Result<Vec<LoggedEvent>, Failure> {
         let events = self.events::<Numbered>();
-        let query = events.find(after).sort(doc! { "seq": 1 }).limit(stored::integer(limit));
-        let found = self.db.all(query.projection(doc! { "_id": 0, "seq": 1, "body": 1 })).await?;
+        let query = events
+            .find(doc! { "incarnation": stored::uuid(incarnation.0), "seq": seq })
+            .sort(doc! { "seq": 1 })
+            .limit(stored::integer(limit))
+            .projection(doc! { "_id": 0, "seq": 1, "body": 1 });
+        let found = self.db.all(query).await?;
         let logged = |one: Numbered| {
             let (seq, event) = (stored::count(one.seq), stored::event(&one.body)?);
-            Ok(LoggedEvent { incarnation: cursor.incarnation, seq, event })
+            Ok(LoggedEvent { incarnation, seq, event })
         };
         found.into_iter().map(logged).collect()
     }
