@@ -3,6 +3,7 @@
 use crate::contender::{Contender, Launch};
 use crate::fan_out;
 use crate::measurement::{Measurement, RAW, Scale};
+use crate::options::{Destination, Output};
 use crate::pacing::Pace;
 use crate::report::write_json;
 use crate::table::{self, Comparison, Series};
@@ -150,8 +151,7 @@ impl Bench {
         let server = subject.start(Measurement::CpuPerDelivery.start(0))?;
         machine::pin(self.cores.1)?;
         let report = fan_out::run(&fan_out::Options {
-            url: server.url.clone(),
-            token: None,
+            server: Destination::open(&server.url),
             subscribers: 2,
             channel: "bench:all".to_owned(),
             payload_bytes: 128,
@@ -159,11 +159,9 @@ impl Bench {
             seconds: 0.2,
             warmup_seconds: 0.0,
             server_pid: None,
-            source_addresses: 8,
             spin: false,
             core: None,
-            json: None,
-            svg: None,
+            output: Output::default(),
         })
         .with_context(|| format!("a first short run against {}", subject.name))?;
         ensure!(report.push_bytes > 0, "{} delivered nothing", subject.name);

@@ -1,16 +1,16 @@
 //! Subscribing and unsubscribing, on schedule (open loop): what it takes to change one's mind.
 
-use crate::connection::{Connection, Target};
+use crate::connection::Connection;
+use crate::options::{Destination, Output};
 use crate::plot;
 use crate::progress::{self, Figures, Progress};
-use crate::report::{rows, write_json, write_text};
+use crate::report::rows;
 use crate::{machine, procfs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::json;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,12 +21,9 @@ const LONGEST_US: u64 = 120_000_000;
 /// Arguments of `churn`.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// WebSocket address of the server.
-    #[arg(long)]
-    pub url: String,
-    /// Connection token; none for a server that lets anyone in.
-    #[arg(long)]
-    pub token: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: Destination,
     /// How many connections.
     #[arg(long, default_value_t = 200)]
     pub connections: usize,
@@ -45,15 +42,9 @@ pub struct Options {
     /// Process whose CPU time is reported.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// How many addresses of 127.0.0.0/24 to connect from.
-    #[arg(long, default_value_t = 8)]
-    pub source_addresses: u8,
-    /// Also write the report to this file.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Also draw latency by percentile into this file.
-    #[arg(long)]
-    pub svg: Option<PathBuf>,
+    /// Files of the figures.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Figures of one run. Latencies are from the intended time of a command to its reply.
@@ -87,14 +78,11 @@ pub struct ChurnReport {
 pub fn command(options: &Options) -> Result<()> {
     let report = run(options)?;
     report.print();
-    if let Some(path) = &options.json {
-        write_json(path, &report)?;
-    }
-    if let Some(path) = &options.svg {
+    options.output.write(&report, || {
         let title = format!("Subscribing and unsubscribing, {:.0} commands/s", options.rate);
         let series = [("replies", &report.latencies)];
-        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
-    }
+        plot::latency_by_percentile(&title, &series).svg()
+    })?;
     Ok(())
 }
 
@@ -128,10 +116,10 @@ pub fn run(options: &Options) -> Result<ChurnReport> {
         "there must be some"
     );
     machine::ensure_open_files(options.connections)?;
-    let target = Target::parse(&options.url, options.token.clone())?;
+    let target = options.server.target()?;
     let mut connections = Vec::with_capacity(options.connections);
     for index in 0..options.connections {
-        connections.push(Connection::establish(&target, index, options.source_addresses)?);
+        connections.push(Connection::establish(&target, index, options.server.source_addresses)?);
     }
     let cpu = || options.server_pid.map(procfs::cpu_seconds).transpose();
     let client_cpu = || procfs::cpu_seconds(std::process::id());

@@ -10,7 +10,6 @@ mod projection;
 mod reactions;
 mod rebuild;
 mod targets;
-mod timer;
 mod workload;
 mod writes;
 

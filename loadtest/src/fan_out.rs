@@ -1,24 +1,21 @@
 //! One publisher and many subscribers of one channel.
 
-use crate::connection::{Connection, Target};
+use crate::connection::Connection;
 use crate::machine;
+use crate::options::{Destination, Output};
 use crate::pacing::Pace;
 use crate::plot;
-use crate::report::{DeliveryReport, write_json, write_text};
+use crate::report::DeliveryReport;
 use crate::run::{Load, Run};
 use anyhow::{Result, ensure};
 use clap::Args;
-use std::path::PathBuf;
 
 /// Arguments of `fan_out`.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// WebSocket address of the server.
-    #[arg(long)]
-    pub url: String,
-    /// Connection token; none for a server that lets anyone in.
-    #[arg(long)]
-    pub token: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: Destination,
     /// How many connections subscribe.
     #[arg(long, default_value_t = 1_000)]
     pub subscribers: usize,
@@ -40,21 +37,15 @@ pub struct Options {
     /// Process whose CPU time is reported.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// How many addresses of 127.0.0.0/24 to connect from.
-    #[arg(long, default_value_t = 8)]
-    pub source_addresses: u8,
     /// Never sleep: the server then pays no wake-ups of this process.
     #[arg(long)]
     pub spin: bool,
     /// Run on this core only.
     #[arg(long)]
     pub core: Option<usize>,
-    /// Also write the report to this file.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Also draw latency by percentile into this file.
-    #[arg(long)]
-    pub svg: Option<PathBuf>,
+    /// Files of the figures.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Runs `fan_out` from the command line.
@@ -67,14 +58,11 @@ pub fn command(options: &Options) -> Result<()> {
     }
     let report = run(options)?;
     report.print();
-    if let Some(path) = &options.json {
-        write_json(path, &report)?;
-    }
-    if let Some(path) = &options.svg {
+    options.output.write(&report, || {
         let title = format!("Fan-out to {} subscribers", options.subscribers);
         let series = [("deliveries", &report.latencies)];
-        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
-    }
+        plot::latency_by_percentile(&title, &series).svg()
+    })?;
     ensure!(!report.faults.any(), "deliveries were lost, repeated or out of order");
     Ok(())
 }
@@ -85,14 +73,15 @@ pub fn command(options: &Options) -> Result<()> {
 /// When the connections cannot be made or a process is gone; what goes wrong with deliveries is in the report.
 pub fn run(options: &Options) -> Result<DeliveryReport> {
     machine::ensure_open_files(options.subscribers)?;
-    let target = Target::parse(&options.url, options.token.clone())?;
+    let target = options.server.target()?;
     let mut run = Run::new(options.load())?;
     for index in 0..options.subscribers {
-        let mut connection = Connection::establish(&target, index, options.source_addresses)?;
+        let mut connection =
+            Connection::establish(&target, index, options.server.source_addresses)?;
         connection.subscribe(&options.channel)?;
         run.subscriber(connection, [0])?;
     }
-    run.publisher(Connection::establish(&target, 0, options.source_addresses)?)?;
+    run.publisher(Connection::establish(&target, 0, options.server.source_addresses)?)?;
     Ok(DeliveryReport::of(options.subscribers, run.run(|| Ok(()))?))
 }
 

@@ -1,8 +1,9 @@
 //! What an idle connection costs the server: memory before and after so many have connected and subscribed.
 
-use crate::connection::{Connection, Target};
+use crate::connection::Connection;
 use crate::crowd::Crowd;
 use crate::machine;
+use crate::options::Destination;
 use crate::procfs::{self, Memory};
 use crate::progress::{Figures, Progress};
 use crate::reader::Peer;
@@ -23,12 +24,9 @@ const READING_INTERVAL: Duration = Duration::from_millis(200);
 /// Arguments of `idle`.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// WebSocket address of the server.
-    #[arg(long)]
-    pub url: String,
-    /// Connection token; none for a server that lets anyone in.
-    #[arg(long)]
-    pub token: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: Destination,
     /// How many connections.
     #[arg(long, default_value_t = 5_000)]
     pub connections: usize,
@@ -38,9 +36,6 @@ pub struct Options {
     /// Process whose memory is reported.
     #[arg(long)]
     pub server_pid: u32,
-    /// How many addresses of 127.0.0.0/24 to connect from.
-    #[arg(long, default_value_t = 8)]
-    pub source_addresses: u8,
     /// Also write the report to this file.
     #[arg(long)]
     pub json: Option<PathBuf>,
@@ -110,13 +105,13 @@ pub fn command(options: &Options) -> Result<()> {
 pub fn run(options: &Options) -> Result<IdleReport> {
     ensure!(options.connections > 0, "there must be a connection");
     machine::ensure_open_files(options.connections)?;
-    let target = Target::parse(&options.url, options.token.clone())?;
+    let target = options.server.target()?;
     let before = settled_memory(options.server_pid)?;
     let began = Instant::now();
     let mut crowd = Crowd::new(Tally::new(1, options.connections, 0..0)?)?;
     let mut progress = Progress::on_stderr();
     for index in 0..options.connections {
-        let mut connection = Connection::establish(&target, index, options.source_addresses)
+        let mut connection = Connection::establish(&target, index, options.server.source_addresses)
             .with_context(|| format!("connection {index}"))?;
         for channel in &options.channels {
             connection.subscribe(channel)?;

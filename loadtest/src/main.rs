@@ -16,6 +16,7 @@ mod idle;
 mod machine;
 mod many_channels;
 mod measurement;
+mod options;
 mod pacing;
 mod payload;
 mod plot;

@@ -1,27 +1,24 @@
 //! Many channels with a few subscribers each, and publications to random ones of them on schedule.
 
-use crate::connection::{Connection, Target};
+use crate::connection::Connection;
 use crate::machine;
+use crate::options::{Destination, Output};
 use crate::pacing::Pace;
 use crate::plot;
 use crate::progress::{Figures, Progress};
-use crate::report::{DeliveryReport, rows, write_json, write_text};
+use crate::report::{DeliveryReport, rows};
 use crate::run::{Load, Run};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Arguments of `many_channels`.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// WebSocket address of the server.
-    #[arg(long)]
-    pub url: String,
-    /// Connection token; none for a server that lets anyone in.
-    #[arg(long)]
-    pub token: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: Destination,
     /// How many channels.
     #[arg(long, default_value_t = 10_000)]
     pub channels: usize,
@@ -58,15 +55,9 @@ pub struct Options {
     /// Process whose CPU time is reported.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// How many addresses of 127.0.0.0/24 to connect from.
-    #[arg(long, default_value_t = 8)]
-    pub source_addresses: u8,
-    /// Also write the report to this file.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Also draw latency by percentile into this file.
-    #[arg(long)]
-    pub svg: Option<PathBuf>,
+    /// Files of the figures.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Figures of one run.
@@ -105,17 +96,14 @@ pub fn command(options: &Options) -> Result<()> {
     table.extend(report.delivered.rows());
     println!("{}", rows(&table));
     println!("faults: {:?}", report.delivered.faults);
-    if let Some(path) = &options.json {
-        write_json(path, &report)?;
-    }
-    if let Some(path) = &options.svg {
+    options.output.write(&report, || {
         let title = format!(
             "{} channels with {} subscribers each, {:.0} publications/s",
             report.channels, report.subscribers_per_channel, report.rate
         );
         let series = [("deliveries", &report.delivered.latencies)];
-        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
-    }
+        plot::latency_by_percentile(&title, &series).svg()
+    })?;
     let faulty = report.delivered.faults.any();
     ensure!(!faulty, "deliveries were lost, repeated, out of order or sent to others");
     Ok(())
@@ -130,12 +118,13 @@ pub fn run(options: &Options) -> Result<ManyChannelsReport> {
     let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let load = options.load(seed);
     let names = load.channels.clone();
-    let target = Target::parse(&options.url, options.token.clone())?;
+    let target = options.server.target()?;
     let mut run = Run::new(load)?;
     let began = Instant::now();
     let mut progress = Progress::on_stderr();
     for index in 0..options.connections {
-        let mut connection = Connection::establish(&target, index, options.source_addresses)?;
+        let mut connection =
+            Connection::establish(&target, index, options.server.source_addresses)?;
         let channels = options.channels_of(index);
         for channel in &channels {
             let name = &names[*channel as usize];
@@ -150,7 +139,7 @@ pub fn run(options: &Options) -> Result<ManyChannelsReport> {
     drop(progress);
     let setup_seconds = began.elapsed().as_secs_f64();
     for index in 0..options.publishers {
-        run.publisher(Connection::establish(&target, index, options.source_addresses)?)?;
+        run.publisher(Connection::establish(&target, index, options.server.source_addresses)?)?;
     }
     Ok(ManyChannelsReport {
         channels: options.channels,

@@ -3,6 +3,7 @@
 use crate::contender::Start;
 use crate::fan_out;
 use crate::idle;
+use crate::options::{Destination, Output};
 use crate::pacing::Pace;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -163,8 +164,7 @@ impl Measurement {
             Self::LatencyAtThirty => (Pace::rate(30.0), scale.rate_seconds),
         };
         fan_out::Options {
-            url: url.to_owned(),
-            token: None,
+            server: Destination::open(url),
             subscribers: SUBSCRIBERS,
             channel: "bench:all".to_owned(),
             payload_bytes: 128,
@@ -172,23 +172,19 @@ impl Measurement {
             seconds,
             warmup_seconds: scale.warmup_seconds,
             server_pid: Some(pid),
-            source_addresses: 8,
             spin: scale.spin,
             core: None,
-            json: None,
-            svg: None,
+            output: Output::default(),
         }
     }
 }
 
 fn idle_options(url: &str, pid: u32, scale: &Scale) -> idle::Options {
     idle::Options {
-        url: url.to_owned(),
-        token: None,
+        server: Destination::open(url),
         connections: scale.idle_connections,
         channels: ["a", "b", "c"].map(|name| format!("bench:{name}")).to_vec(),
         server_pid: pid,
-        source_addresses: 8,
         json: None,
     }
 }

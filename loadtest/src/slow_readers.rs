@@ -8,17 +8,17 @@ mod outcome;
 use crate::connection::{Connection, Target};
 use crate::crowd::Crowd;
 use crate::machine;
+use crate::options::{Destination, Output};
 use crate::pacing::Pace;
 use crate::plot;
 use crate::reader::Peer;
-use crate::report::{DeliveryReport, write_json, write_text};
+use crate::report::DeliveryReport;
 use crate::run::{Load, Run};
 use crate::sequence::Subscriptions;
 use crate::tally::Tally;
 use anyhow::{Result, ensure};
 use clap::Args;
 use outcome::{Phase, SlowReadersReport, Unread};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What a slow reader asks the kernel to keep for it, in bytes: little, so that its server notices soon.
@@ -30,12 +30,9 @@ const ROUND: Duration = Duration::from_millis(50);
 /// Arguments of `slow_readers`.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// WebSocket address of the server.
-    #[arg(long)]
-    pub url: String,
-    /// Connection token; none for a server that lets anyone in.
-    #[arg(long)]
-    pub token: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: Destination,
     /// How many connections subscribe and read.
     #[arg(long, default_value_t = 1_000)]
     pub subscribers: usize,
@@ -60,15 +57,9 @@ pub struct Options {
     /// Process whose CPU time and memory are reported.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// How many addresses of 127.0.0.0/24 to connect from.
-    #[arg(long, default_value_t = 8)]
-    pub source_addresses: u8,
-    /// Also write the report to this file.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Also draw latency by percentile, without and with slow readers, into this file.
-    #[arg(long)]
-    pub svg: Option<PathBuf>,
+    /// Files of the figures.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Runs `slow_readers` from the command line.
@@ -78,18 +69,15 @@ pub struct Options {
 pub fn command(options: &Options) -> Result<()> {
     let report = run(options)?;
     report.print();
-    if let Some(path) = &options.json {
-        write_json(path, &report)?;
-    }
-    if let Some(path) = &options.svg {
+    options.output.write(&report, || {
         let title =
             format!("{} readers, without and with {} slow ones", options.subscribers, options.slow);
         let series = [
             ("without slow readers", &report.without.delivered.latencies),
             ("with slow readers", &report.with.delivered.latencies),
         ];
-        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
-    }
+        plot::latency_by_percentile(&title, &series).svg()
+    })?;
     let harmed = report.without.delivered.faults.any() || report.with.delivered.faults.any();
     ensure!(!harmed, "deliveries to those who read were lost, repeated or out of order");
     let open = report.slow_left_open;
@@ -113,7 +101,7 @@ pub fn run(options: &Options) -> Result<SlowReadersReport> {
 
 /// The load, once; answers also what had become of the slow readers.
 fn phase(options: &Options, slow: usize) -> Result<(Phase, Unread)> {
-    let target = Target::parse(&options.url, options.token.clone())?;
+    let target = options.server.target()?;
     let mut run = Run::new(options.load())?;
     for index in 0..options.subscribers {
         run.subscriber(subscribed(options, &target, index)?, [0])?;
@@ -124,7 +112,7 @@ fn phase(options: &Options, slow: usize) -> Result<(Phase, Unread)> {
     for index in 0..slow {
         crowd.join(subscribed(options, &target, index)?, Subscriptions::default())?;
     }
-    run.publisher(Connection::establish(&target, 0, options.source_addresses)?)?;
+    run.publisher(Connection::establish(&target, 0, options.server.source_addresses)?)?;
     let mut unread = Unread::default();
     let finished = run.run(|| {
         unread = read_at_last(&mut crowd)?;
@@ -136,7 +124,7 @@ fn phase(options: &Options, slow: usize) -> Result<(Phase, Unread)> {
 }
 
 fn subscribed(options: &Options, target: &Target, index: usize) -> Result<Connection> {
-    let mut connection = Connection::establish(target, index, options.source_addresses)?;
+    let mut connection = Connection::establish(target, index, options.server.source_addresses)?;
     connection.subscribe(&options.channel)?;
     Ok(connection)
 }

@@ -1,17 +1,17 @@
 //! Everybody loses the connection, something is published, and everybody comes back at once and recovers it.
 
 use crate::connection::{Connection, Target};
+use crate::options::{Destination, Output};
 use crate::payload::{self, Finder, Stamp};
 use crate::plot;
 use crate::progress::{self, Figures, Progress};
-use crate::report::{rows, write_json, write_text};
+use crate::report::rows;
 use crate::{machine, procfs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -26,12 +26,9 @@ const LONGEST_US: u64 = 120_000_000;
 /// Arguments of `storm`.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// WebSocket address of the server.
-    #[arg(long)]
-    pub url: String,
-    /// Connection token; none for a server that lets anyone in.
-    #[arg(long)]
-    pub token: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: Destination,
     /// How many come back.
     #[arg(long, default_value_t = 10_000)]
     pub connections: usize,
@@ -47,15 +44,9 @@ pub struct Options {
     /// Process whose CPU time is reported.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// How many addresses of 127.0.0.0/24 to connect from.
-    #[arg(long, default_value_t = 8)]
-    pub source_addresses: u8,
-    /// Also write the report to this file.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Also draw by when how many were back, and how long it took each, into this file.
-    #[arg(long)]
-    pub svg: Option<PathBuf>,
+    /// Files of the figures.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Figures of one storm. Times are from its beginning, when all are wanted back.
@@ -115,18 +106,15 @@ impl Times {
 pub fn command(options: &Options) -> Result<()> {
     let report = run(options)?;
     report.print();
-    if let Some(path) = &options.json {
-        write_json(path, &report)?;
-    }
-    if let Some(path) = &options.svg {
+    options.output.write(&report, || {
         let title = format!("{} come back, {} at once", report.connections, options.at_once);
         let series = [
             ("all, since the beginning", &report.times.since_beginning),
             ("one, from its socket on", &report.times.each),
             ("somebody new", &report.times.newcomers),
         ];
-        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
-    }
+        plot::latency_by_percentile(&title, &series).svg()
+    })?;
     ensure!(report.recovered == report.connections, "not everybody got back what was missed");
     Ok(())
 }
@@ -187,9 +175,9 @@ impl Count {
 pub fn run(options: &Options) -> Result<StormReport> {
     ensure!(options.connections > 0 && options.at_once > 0, "there must be a connection");
     machine::ensure_open_files(options.connections)?;
-    let target = Target::parse(&options.url, options.token.clone())?;
+    let target = options.server.target()?;
     let position = connect_and_cut_off(options, &target)?;
-    let mut publisher = Connection::establish(&target, 0, options.source_addresses)?;
+    let mut publisher = Connection::establish(&target, 0, options.server.source_addresses)?;
     for sequence in 0..options.missed {
         let mut data = Vec::new();
         payload::encode(&mut data, Stamp { sequence, intended_ns: 0 }, 128);
@@ -234,7 +222,7 @@ fn connect_and_cut_off(options: &Options, target: &Target) -> Result<Value> {
     let (mut position, mut progress) = (Value::Null, Progress::on_stderr());
     let began = Instant::now();
     for index in 0..options.connections {
-        let mut connection = Connection::establish(target, index, options.source_addresses)?;
+        let mut connection = Connection::establish(target, index, options.server.source_addresses)?;
         let request = json!({"channel": options.channel, "recoverable": true});
         position = connection.command("subscribe", &request)?;
         connections.push(connection);
@@ -299,7 +287,7 @@ fn come_back(options: &Options, target: &Target, since: &Value, count: &Count, s
             return drop(back);
         }
         let began = Instant::now();
-        let outcome = Connection::establish(target, index, options.source_addresses)
+        let outcome = Connection::establish(target, index, options.server.source_addresses)
             .and_then(|mut connection| Ok((connection.command("subscribe", since)?, connection)));
         match outcome {
             Ok((reply, connection)) => {
@@ -335,7 +323,7 @@ fn probe(options: &Options, target: &Target, over: &AtomicBool) -> Result<Vec<Du
     let mut times = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let began = Instant::now();
-        drop(Connection::establish(target, times.len(), options.source_addresses)?);
+        drop(Connection::establish(target, times.len(), options.server.source_addresses)?);
         times.push(began.elapsed());
         thread::sleep(PROBE_INTERVAL);
     }

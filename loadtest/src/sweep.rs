@@ -2,23 +2,20 @@
 
 use crate::fan_out;
 use crate::machine;
+use crate::options::{Destination, Output};
 use crate::pacing::Pace;
 use crate::plot;
-use crate::report::{DeliveryReport, write_json, write_text};
+use crate::report::DeliveryReport;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// Arguments of `sweep`.
 #[derive(Args, Debug, Clone)]
 pub struct Options {
-    /// WebSocket address of the server.
-    #[arg(long)]
-    pub url: String,
-    /// Connection token; none for a server that lets anyone in.
-    #[arg(long)]
-    pub token: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: Destination,
     /// Publications a second, one run for each.
     #[arg(long, value_delimiter = ',', default_value = "10,30,100,300,1000")]
     pub rates: Vec<f64>,
@@ -40,18 +37,12 @@ pub struct Options {
     /// Process whose CPU time is reported.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// How many addresses of 127.0.0.0/24 to connect from.
-    #[arg(long, default_value_t = 8)]
-    pub source_addresses: u8,
     /// Run on this core only.
     #[arg(long)]
     pub core: Option<usize>,
-    /// Also write all reports to this file.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Also draw rate against 99th percentile into this file.
-    #[arg(long)]
-    pub svg: Option<PathBuf>,
+    /// Files of the figures.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// What came of one rate.
@@ -84,16 +75,13 @@ pub fn command(options: &Options) -> Result<()> {
         println!("{}", step.row());
         steps.push(step);
     }
-    if let Some(path) = &options.json {
-        write_json(path, &steps)?;
-    }
     let good: Vec<_> = steps.iter().filter(|step| !step.report.faults.any()).collect();
-    if let Some(path) = &options.svg {
+    options.output.write(&steps, || {
         let title = format!("Fan-out to {} subscribers", options.subscribers);
         let points = good.iter().map(|step| (step.rate, step.report.p99_ms)).collect();
         let series = vec![("runs without faults".to_owned(), points)];
-        write_text(path, &plot::p99_by_rate(&title, series).svg())?;
-    }
+        plot::p99_by_rate(&title, series).svg()
+    })?;
     ensure!(!good.is_empty(), "deliveries were lost, repeated or out of order at every rate");
     Ok(())
 }
@@ -101,8 +89,7 @@ pub fn command(options: &Options) -> Result<()> {
 impl Options {
     fn at(&self, rate: f64) -> fan_out::Options {
         fan_out::Options {
-            url: self.url.clone(),
-            token: self.token.clone(),
+            server: self.server.clone(),
             subscribers: self.subscribers,
             channel: self.channel.clone(),
             payload_bytes: self.payload_bytes,
@@ -110,11 +97,9 @@ impl Options {
             seconds: self.seconds,
             warmup_seconds: self.warmup_seconds,
             server_pid: self.server_pid,
-            source_addresses: self.source_addresses,
             spin: false,
             core: None,
-            json: None,
-            svg: None,
+            output: Output::default(),
         }
     }
 }

@@ -13,15 +13,15 @@ mod sockets;
 mod workload;
 pub mod writers;
 
+use crate::options::Output;
 use crate::plot;
-use crate::report::{write_json, write_text};
+
 use crate::{machine, procfs};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use http::Node;
 use ledger::Ledger;
 use run::{Run, Tell};
-use std::path::PathBuf;
 use workload::{Mix, Scale};
 
 /// Sockets and files beside the users' connections: writes, logs, epoll.
@@ -75,12 +75,9 @@ pub struct Options {
     /// Seed of the plan; a random one otherwise.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Also write the report to this file.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-    /// Also draw latency by percentile, of answers and of each kind of channel, into this file.
-    #[arg(long)]
-    pub svg: Option<PathBuf>,
+    /// Files of the figures.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Understands NAME=PID.
@@ -145,14 +142,11 @@ pub fn command(options: &Options) -> Result<()> {
     let finished = Run::new(options, plan, tell, connections, ledger)?.run()?;
     let report = outcome::Report::new(options, seed, load_before, &finished);
     report.print();
-    if let Some(path) = &options.json {
-        write_json(path, &report)?;
-    }
-    if let Some(path) = &options.svg {
+    options.output.write(&report, || {
         let title = format!("{} users, {:.0} writes/s", options.users, options.rate);
         let series = finished.ledger.latencies.named();
-        write_text(path, &plot::latency_by_percentile(&title, &series).svg())?;
-    }
+        plot::latency_by_percentile(&title, &series).svg()
+    })?;
     ensure!(!report.faults.any(), "something was lost, refused or wrong; see the faults");
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use crate::durable::figures::{self, Cpu, CpuMark, Latency};
 use crate::durable::node_counts::{self, Counts};
-use crate::durable::timer::Timer;
 use crate::durable::workload::{Told, Workload};
+use crate::timer::Timer;
 use crate::whole_path::http::Node;
 use crate::whole_path::writers::{Outcome, Writers};
 use anyhow::Result;
@@ -247,7 +247,9 @@ impl<'a, W: Workload> Drive<'a, W> {
             let number = self.sent;
             let intended_ns = self.scheduled_ns(number).unwrap_or_else(|| self.now_ns());
             if self.setting.pace.rate.is_some() && intended_ns > now_ns {
-                return self.timer.set(intended_ns.saturating_sub(self.now_ns()));
+                return self
+                    .timer
+                    .set(Duration::from_nanos(intended_ns.saturating_sub(self.now_ns())));
             }
             let Some(ask) = self.workload.next(number) else {
                 self.exhausted = true;
