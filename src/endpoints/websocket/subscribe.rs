@@ -92,6 +92,7 @@ impl Session {
         if self.link.is_subscribed(&channel) {
             return Err(ClientError::ALREADY_SUBSCRIBED);
         }
+        self.forget_past_terms(&channel);
         let Ticket { mut options, data, expires_at } = match request.token.as_str() {
             "" => {
                 Ticket { options: self.permit(&channel, Action::Subscribe)?, ..Ticket::default() }
@@ -321,6 +322,12 @@ impl Session {
     pub(super) async fn leave(&mut self, channel: &ChannelName) {
         self.link.unsubscribe(channel);
         self.disappear(channel).await;
+        self.forget_past_terms(channel);
+    }
+
+    /// Forgets on what terms a channel was subscribed to that is not any more; a subscription that ended by itself
+    /// left them.
+    fn forget_past_terms(&mut self, channel: &ChannelName) {
         if let Some(identity) = &mut self.identity {
             identity.channel_infos.remove(channel);
             identity.server_side.retain(|joined| joined != channel);

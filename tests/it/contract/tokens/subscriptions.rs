@@ -137,6 +137,24 @@ async fn sub_refresh_takes_a_good_token_of_a_subscription_that_there_is() {
 }
 
 #[tokio::test]
+async fn what_the_server_subscribed_to_is_the_clients_own_once_that_has_ended() {
+    let (server, mut ada) = ada().await;
+    let channel = "chat:lent";
+    let body = json!({"user": "ada", "channel": channel, "expire_at": seconds(2), "info": {"by": "server"}});
+    server.api().server_result("subscribe", &body).await;
+    assert!(ada.push(channel, "subscribe").await.is_object());
+    let good = for_channel(channel, json!({"exp": seconds(60)}));
+    assert_eq!(ada.error("sub_refresh", with(channel, &good)).await, 103);
+    assert_eq!(ada.push(channel, "unsubscribe").await["code"], 2501);
+    ada.result("subscribe", with(channel, &good)).await;
+    let refreshed = ada.result("sub_refresh", with(channel, &good)).await;
+    assert_eq!(refreshed["expires"], true, "{refreshed}");
+    let presence = ada.result("presence", json!({"channel": channel})).await;
+    let client = ada.hello["client"].as_str().expect("a client has an id");
+    assert!(presence["presence"][client].get("chan_info").is_none(), "{presence}");
+}
+
+#[tokio::test]
 async fn subscription_tokens_may_have_a_secret_of_their_own() {
     let settings = format!(
         "client.subscription_token.enabled = true\n\
