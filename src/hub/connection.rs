@@ -116,6 +116,14 @@ impl Connection {
         }
     }
 
+    /// Reads of each cache line that a write needs, and makes a number of it that says nothing.
+    pub fn glance(&self) -> usize {
+        self.serial as usize
+            ^ usize::from(self.blocked_since.is_some())
+            ^ self.pending.bytes()
+            ^ self.outlet.glance()
+    }
+
     /// A frame as this connection gets it: compressed, if that was agreed and it is not yet.
     pub fn compressed(&self, frame: Bytes, deflater: &mut Deflater) -> Bytes {
         match self.compression {

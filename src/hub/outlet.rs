@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -77,6 +78,14 @@ impl Outlet {
             Self::Tls(socket, tls) => read_tls(socket, &mut tls.borrow_mut(), buffer),
             Self::Body(body) if body.is_closed() => Ok(0),
             Self::Body(_) => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Reads what [`Outlet::try_write`] begins with, and makes a number of it that says nothing.
+    pub fn glance(&self) -> usize {
+        match self {
+            Self::Tcp(socket) | Self::Tls(socket, _) => socket.as_raw_fd() as usize,
+            Self::Body(_) => 0,
         }
     }
 
