@@ -9,6 +9,7 @@ use crate::commands::comment_on_post::CommentOnPost;
 use crate::commands::edit_comment::EditComment;
 use crate::commands::edit_post::EditPost;
 use crate::commands::follow_user::FollowUser;
+use crate::commands::gathered::Gathered;
 use crate::commands::like_post::LikePost;
 use crate::commands::marking::Marking;
 use crate::commands::publish_post::PublishPost;
@@ -28,15 +29,16 @@ pub(super) fn community(stores: &Stores, path: &WritePath) -> Community {
     let WritePath { committer, recounts, .. } = path;
     let failpoints = stores.failpoints.clone();
     let committer = || Arc::clone(committer);
+    let (content, comments) = (&stores.content, &stores.comments);
+    let gathered = Gathered::of(content, &stores.marks, comments, &stores.log);
     let settle = || Settle {
-        log: Arc::clone(&stores.log),
+        missing: gathered.missing.clone(),
         committer: committer(),
         recounts: Arc::clone(recounts),
     };
-    let (content, comments) = (&stores.content, &stores.comments);
     let marking = Arc::new(Marking {
-        content: Arc::clone(content),
         marks: Arc::clone(&stores.marks),
+        gathered: gathered.clone(),
         settle: settle(),
         committer: committer(),
         failpoints: failpoints.clone(),
@@ -60,8 +62,8 @@ pub(super) fn community(stores: &Stores, path: &WritePath) -> Community {
         share_post: SharePost { marking: marking() },
         view_post: ViewPost { marking: marking() },
         comment_on_post: CommentOnPost {
-            content: content(),
             comments: comments(),
+            gathered: gathered.clone(),
             accounts: accounts(),
             committer: committer(),
             failpoints,

@@ -18,10 +18,13 @@ pub struct BookmarkPost {
 impl BookmarkPost {
     /// Keeps a post once, however often it is asked; returns how many keep it now.
     pub async fn run(&self, deed: &Deed, id: PostId) -> Result<u64, Problem> {
-        let post = self.marking.post(deed, id).await?;
-        let told = PostMark { post_id: id, post_author: post.author.id, since: None };
+        let post_author = self.marking.author(deed, id).await?;
+        let told = PostMark { post_id: id, post_author, since: None };
         let fact = Fact::PostBookmarked(told);
-        self.marking.set(deed, Mark::Bookmark(id), fact, "bookmark_post.document_written").await?;
-        Ok(self.marking.counts(id).await?.bookmarks)
+        let counts = self
+            .marking
+            .set(deed, Mark::Bookmark(id), fact, "bookmark_post.document_written")
+            .await?;
+        Ok(counts.bookmarks)
     }
 }

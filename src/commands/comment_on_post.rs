@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use super::committer::Committer;
 use super::deed::Deed;
+use super::gathered::Gathered;
 use super::marking::public;
 use super::validation::Faults;
 use crate::domain::comment::Comment;
 use crate::domain::event::{CommentChange, Fact};
 use crate::domain::ids::{CommentId, PostId, UserId};
 use crate::domain::notification::{Addressee, NotificationKind};
-use crate::domain::post::{Author, Post};
+use crate::domain::post::Author;
 use crate::domain::problem::Problem;
 use crate::ports::accounts::Accounts;
 use crate::ports::comments::Comments;
-use crate::ports::content::Content;
 use crate::ports::failpoint::Failpoints;
 
 /// Characters of a comment.
@@ -24,10 +24,10 @@ const MENTIONS_MAX: usize = 20;
 
 /// The command.
 pub struct CommentOnPost {
-    /// Where posts are kept.
-    pub content: Arc<dyn Content>,
     /// Where comments are kept.
     pub comments: Arc<dyn Comments>,
+    /// Asks for posts, and writes comments, together with others.
+    pub gathered: Gathered,
     /// Knows who is mentioned.
     pub accounts: Arc<dyn Accounts>,
     /// Makes the event durable.
@@ -57,15 +57,16 @@ impl CommentOnPost {
         id: CommentId,
     ) -> Result<Comment, Problem> {
         let content = checked(&remark.content)?;
-        let post = public(self.content.post(remark.post).await?, deed.actor())?;
+        let post = self.gathered.standings.ask(remark.post).await?;
+        let author = public(post, deed.actor())?.author;
         let parent = match remark.parent.as_deref() {
-            Some(parent) => Some(self.parent(parent, post.id).await?),
+            Some(parent) => Some(self.parent(parent, remark.post).await?),
             None => None,
         };
-        let notify = self.addressees(&post, parent.as_ref(), &content, deed.actor()).await?;
+        let notify = self.addressees(author, parent.as_ref(), &content, deed.actor()).await?;
         let comment = Comment {
             id,
-            post_id: post.id,
+            post_id: remark.post,
             parent_id: parent.map(|parent| parent.id),
             author: Author::from(&deed.user),
             content,
@@ -74,7 +75,7 @@ impl CommentOnPost {
         };
         let told = CommentChange { comment: comment.clone(), notify };
         let event = deed.event(Fact::PostCommented(Box::new(told)));
-        let (comment, event) = self.comments.create_comment(&comment, &event).await?;
+        let (comment, event) = self.gathered.comments.ask((comment, event)).await?;
         self.failpoints.reach("comment.document_written").await;
         self.committer.commit(event).await?;
         Ok(comment)
@@ -101,12 +102,12 @@ impl CommentOnPost {
     /// Who is told: the authors of the post and of the parent, and who is mentioned, each once.
     async fn addressees(
         &self,
-        post: &Post,
+        author: UserId,
         parent: Option<&Comment>,
         content: &str,
         actor: UserId,
     ) -> Result<Vec<Addressee>, Problem> {
-        let answered = [Some(post.author.id), parent.map(|parent| parent.author.id)];
+        let answered = [Some(author), parent.map(|parent| parent.author.id)];
         let commented = answered.into_iter().flatten();
         let mut told: Vec<_> = commented.map(|user| (user, NotificationKind::Commented)).collect();
         let names = mentions(content);

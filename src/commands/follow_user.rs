@@ -28,6 +28,9 @@ impl FollowUser {
         let followed = self.accounts.user(user).await?.filter(|user| user.is_active);
         followed.ok_or_else(|| Problem::not_found("user"))?;
         let fact = Fact::UserFollowed(Follow { user });
-        self.marking.set(deed, Mark::Follow(user), fact, "follow_user.document_written").await
+        self.marking
+            .set(deed, Mark::Follow(user), fact, "follow_user.document_written")
+            .await
+            .map(drop)
     }
 }

@@ -18,10 +18,11 @@ pub struct LikePost {
 impl LikePost {
     /// Likes a post once, however often it is asked; returns how many like it now.
     pub async fn run(&self, deed: &Deed, id: PostId) -> Result<u64, Problem> {
-        let post = self.marking.post(deed, id).await?;
-        let told = PostMark { post_id: id, post_author: post.author.id, since: None };
+        let post_author = self.marking.author(deed, id).await?;
+        let told = PostMark { post_id: id, post_author, since: None };
         let fact = Fact::PostLiked(told);
-        self.marking.set(deed, Mark::Like(id), fact, "like_post.document_written").await?;
-        Ok(self.marking.counts(id).await?.likes)
+        let counts =
+            self.marking.set(deed, Mark::Like(id), fact, "like_post.document_written").await?;
+        Ok(counts.likes)
     }
 }

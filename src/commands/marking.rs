@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use super::committer::Committer;
 use super::deed::Deed;
+use super::gathered::Gathered;
 use super::settle::Settle;
 use crate::domain::event::Fact;
 use crate::domain::ids::{PostId, UserId};
 use crate::domain::mark::{Mark, MarkKey};
-use crate::domain::post::{Post, PostCounts, PostStatus};
+use crate::domain::post::{PostCounts, PostStatus, Standing};
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::time::Timestamp;
-use crate::ports::content::Content;
 use crate::ports::failpoint::Failpoints;
-use crate::ports::marks::{Marks, StoredMark};
+use crate::ports::marks::{MarkChange, Marks, StoredMark};
 
 /// Changes marks, and commits the events that tell of it.
 pub struct Marking {
-    /// Where posts and their counts are kept.
-    pub content: Arc<dyn Content>,
     /// Where marks are kept.
     pub marks: Arc<dyn Marks>,
+    /// Asks both together with others.
+    pub gathered: Gathered,
     /// Commits what an earlier attempt left.
     pub settle: Settle,
     /// Makes the event durable.
@@ -30,37 +30,31 @@ pub struct Marking {
 }
 
 impl Marking {
-    /// The post that a user is about to mark.
-    pub async fn post(&self, deed: &Deed, id: PostId) -> Result<Post, Problem> {
-        let post = self.content.post(id).await?;
-        public(post, deed.actor())
+    /// The author of a post that a user is about to mark.
+    pub async fn author(&self, deed: &Deed, id: PostId) -> Result<UserId, Problem> {
+        Ok(public(self.gathered.standings.ask(id).await?, deed.actor())?.author)
     }
 
-    /// The counts of a post as they are now.
-    pub async fn counts(&self, post: PostId) -> Result<PostCounts, Problem> {
-        Ok(self.content.counts(&[post]).await?.get(&post).copied().unwrap_or_default())
-    }
-
-    /// Sets a mark, unless it is set. `fact` tells of it.
+    /// Sets a mark, unless it is set. `fact` tells of it. Returns the counts of the post, if it is one, as they are then.
     pub async fn set(
         &self,
         deed: &Deed,
         mark: Mark,
         fact: Fact,
         place: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<PostCounts, Problem> {
         self.change(deed, mark, true, |_| fact.clone(), place).await
     }
 
     /// Takes a mark back, unless it is not set. `fact` tells of it; it is given the time at which the
-    /// mark had been set.
+    /// mark had been set. Returns what [`Marking::set`] does.
     pub async fn unset(
         &self,
         deed: &Deed,
         mark: Mark,
         fact: impl Fn(Timestamp) -> Fact,
         place: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<PostCounts, Problem> {
         self.change(deed, mark, false, |since| fact(since.unwrap_or(deed.now)), place).await
     }
 
@@ -71,38 +65,50 @@ impl Marking {
         on: bool,
         fact: impl Fn(Option<Timestamp>) -> Fact,
         place: &str,
-    ) -> Result<(), Problem> {
+    ) -> Result<PostCounts, Problem> {
         let key = MarkKey { user: deed.actor(), mark };
         // A mark that is set is most often new: it is read only where it is not.
-        let mut stored = if on { None } else { self.marks.mark(&key).await? };
+        let mut stored = if on { None } else { self.gathered.marks.ask(key).await? };
         loop {
             let since = match &stored {
                 Some(stored) => {
                     let done = self.settle.run(&stored.event, deed.event).await?;
                     if done || stored.on == on {
-                        return Ok(());
+                        return self.counts(mark).await;
                     }
                     Some(stored.event.time)
                 }
-                None if !on => return Ok(()),
+                None if !on => return self.counts(mark).await,
                 None => None,
             };
             let event = deed.event(fact(since));
             let expected = stored.as_ref().map(|stored| stored.event.id);
-            let change = StoredMark { on, event };
+            let change = MarkChange { key, mark: StoredMark { on, event }, expected };
             // Whoever was faster decides what this request finds.
-            if self.marks.set_mark(&key, &change, expected).await? {
+            if self.gathered.changes.ask(change.clone()).await? {
                 self.failpoints.reach(place).await;
-                self.committer.commit(change.event).await?;
-                return Ok(());
+                // The counts moved with the mark; they are read while the event is appended. Both to their end: what was
+                // written is to be committed, whatever comes of the counts.
+                let committed = self.committer.commit(change.mark.event);
+                let (committed, counts) = tokio::join!(committed, self.counts(mark));
+                committed?;
+                return counts;
             }
-            stored = self.marks.mark(&key).await?;
+            stored = self.gathered.marks.ask(key).await?;
         }
+    }
+
+    /// The counts of what is marked, if it is a post.
+    async fn counts(&self, mark: Mark) -> Result<PostCounts, Problem> {
+        Ok(match mark.post() {
+            Some(post) => self.gathered.counts.ask(post).await?,
+            None => PostCounts::default(),
+        })
     }
 }
 
 /// A post that others may hear of: what is done with a draft would tell them of it.
-pub(super) fn public(post: Option<Post>, actor: UserId) -> Result<Post, Problem> {
+pub(super) fn public(post: Option<Standing>, actor: UserId) -> Result<Standing, Problem> {
     let post = post.filter(|post| post.is_visible_to(Some(actor)));
     let post = post.ok_or_else(|| Problem::not_found("post"))?;
     if post.status == PostStatus::Draft {

@@ -14,6 +14,8 @@ pub mod edit_comment;
 pub mod edit_post;
 pub mod end_session;
 pub mod follow_user;
+pub mod gathered;
+pub mod gathering;
 pub mod issue_ticket;
 pub mod lease;
 pub mod like_post;

@@ -18,12 +18,13 @@ pub struct SharePost {
 impl SharePost {
     /// Counts one more share; returns how many there are now.
     pub async fn run(&self, deed: &Deed, id: PostId) -> Result<u64, Problem> {
-        let post = self.marking.post(deed, id).await?;
-        let told = PostMark { post_id: id, post_author: post.author.id, since: None };
+        let post_author = self.marking.author(deed, id).await?;
+        let told = PostMark { post_id: id, post_author, since: None };
         let fact = Fact::PostShared(told);
-        self.marking
+        let counts = self
+            .marking
             .set(deed, Mark::Share(id, deed.event), fact, "share_post.document_written")
             .await?;
-        Ok(self.marking.counts(id).await?.shares)
+        Ok(counts.shares)
     }
 }

@@ -18,14 +18,15 @@ pub struct UnbookmarkPost {
 impl UnbookmarkPost {
     /// Takes a bookmark back, if there is one; returns how many keep the post now.
     pub async fn run(&self, deed: &Deed, id: PostId) -> Result<u64, Problem> {
-        let post = self.marking.post(deed, id).await?;
+        let post_author = self.marking.author(deed, id).await?;
         let fact = |since| {
-            let (post_author, since) = (post.author.id, Some(since));
+            let since = Some(since);
             Fact::PostUnbookmarked(PostMark { post_id: id, post_author, since })
         };
-        self.marking
+        let counts = self
+            .marking
             .unset(deed, Mark::Bookmark(id), fact, "unbookmark_post.document_written")
             .await?;
-        Ok(self.marking.counts(id).await?.bookmarks)
+        Ok(counts.bookmarks)
     }
 }

@@ -23,6 +23,9 @@ impl UnfollowUser {
     pub async fn run(&self, deed: &Deed, user: UserId) -> Result<(), Problem> {
         self.accounts.user(user).await?.ok_or_else(|| Problem::not_found("user"))?;
         let fact = |_| Fact::UserUnfollowed(Follow { user });
-        self.marking.unset(deed, Mark::Follow(user), fact, "unfollow_user.document_written").await
+        self.marking
+            .unset(deed, Mark::Follow(user), fact, "unfollow_user.document_written")
+            .await
+            .map(drop)
     }
 }

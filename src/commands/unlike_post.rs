@@ -18,12 +18,13 @@ pub struct UnlikePost {
 impl UnlikePost {
     /// Takes a like back, if there is one; returns how many like the post now.
     pub async fn run(&self, deed: &Deed, id: PostId) -> Result<u64, Problem> {
-        let post = self.marking.post(deed, id).await?;
+        let post_author = self.marking.author(deed, id).await?;
         let fact = |since| {
-            let (post_author, since) = (post.author.id, Some(since));
+            let since = Some(since);
             Fact::PostUnliked(PostMark { post_id: id, post_author, since })
         };
-        self.marking.unset(deed, Mark::Like(id), fact, "unlike_post.document_written").await?;
-        Ok(self.marking.counts(id).await?.likes)
+        let counts =
+            self.marking.unset(deed, Mark::Like(id), fact, "unlike_post.document_written").await?;
+        Ok(counts.likes)
     }
 }

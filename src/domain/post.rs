@@ -133,10 +133,26 @@ pub struct Post {
     pub published_at: Option<Timestamp>,
 }
 
-impl Post {
-    /// Whether `caller` may see it (`None`: anyone). A draft exists for its author alone.
+/// What decides who may do something with a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who wrote it.
+    pub author: UserId,
+    /// Where it is in its life.
+    pub status: PostStatus,
+}
+
+impl Standing {
+    /// Whether `caller` may see the post (`None`: anyone). A draft exists for its author alone.
     pub fn is_visible_to(&self, caller: Option<UserId>) -> bool {
-        self.status != PostStatus::Draft || Some(self.author.id) == caller
+        self.status != PostStatus::Draft || Some(self.author) == caller
+    }
+}
+
+impl Post {
+    /// Whether `caller` may see it (`None`: anyone).
+    pub fn is_visible_to(&self, caller: Option<UserId>) -> bool {
+        Standing { author: self.author.id, status: self.status }.is_visible_to(caller)
     }
 
     /// The post without what was written in it.

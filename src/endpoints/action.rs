@@ -19,9 +19,10 @@ use crate::commands::edit_post::PostEdit;
 use crate::commands::read_notifications::Reading;
 use crate::domain::account::User;
 use crate::domain::ids::{CommentId, PostId, UserId};
-use crate::domain::post::Post;
+use crate::domain::post::{Post, PostCounts};
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::ports::idempotency::{KeyScope, Minted, StoredAnswer};
+use crate::ports::marks::OwnMarks;
 use crate::queries::posts::PostView;
 
 /// One thing to do.
@@ -221,7 +222,7 @@ async fn note(
     nothing(())
 }
 
-/// A post as the one who wrote it sees it, with the counts of now.
+/// A post that was just written, as the one who wrote it sees it, with the counts of now.
 async fn post_answer(
     services: &Services,
     deed: &Deed,
@@ -229,9 +230,17 @@ async fn post_answer(
     mut post: Post,
 ) -> Result<StoredAnswer, Problem> {
     let marking = &services.community.like_post.marking;
-    post.counts = marking.counts(post.id).await?;
-    let own = marking.marks.own_marks(deed.actor(), &[post.id]).await?;
-    let own = own.get(&post.id).copied().unwrap_or_default();
+    // Nobody did anything with a post that is new.
+    if status != StatusCode::CREATED {
+        post.counts = marking.gathered.counts.ask(post.id).await?;
+    }
+    let own = match post.counts {
+        PostCounts { likes: 0, bookmarks: 0, .. } => OwnMarks::default(),
+        _ => {
+            let own = marking.marks.own_marks(deed.actor(), &[post.id]).await?;
+            own.get(&post.id).copied().unwrap_or_default()
+        }
+    };
     storable(status, &PostView::of(post, Some(own)))
 }
 

@@ -14,13 +14,23 @@ use super::content::Kept;
 /// durable as [`Content`](super::content::Content).
 #[async_trait]
 pub trait Comments: Send + Sync {
-    /// Creates a comment together with the event that tells of it. If one with
-    /// this id exists already, nothing changes and what is stored is returned.
+    /// Creates comments, each together with the event that tells of it; returns them in their order. Where one with
+    /// this id exists already, nothing changes and what is stored is returned. After an error some may be there.
+    async fn create_comments(
+        &self,
+        comments: &[(Comment, Event)],
+    ) -> Result<Vec<(Comment, Event)>, StoreError>;
+
+    /// Creates one comment.
     async fn create_comment(
         &self,
         comment: &Comment,
         event: &Event,
-    ) -> Result<(Comment, Event), StoreError>;
+    ) -> Result<(Comment, Event), StoreError> {
+        let one = (comment.clone(), event.clone());
+        let created = self.create_comments(std::slice::from_ref(&one)).await?;
+        Ok(created.into_iter().next().unwrap_or(one))
+    }
 
     /// The comment with this id and its last event, even if it was removed.
     async fn comment(&self, id: CommentId) -> Result<Option<Kept<Comment>>, StoreError>;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, PostId, UserId};
 use crate::domain::page::Cursor;
-use crate::domain::post::{Post, PostCounts, PostStatus};
+use crate::domain::post::{Post, PostCounts, PostStatus, Standing};
 
 use super::StoreError;
 
@@ -77,6 +77,9 @@ pub trait Content: Send + Sync {
     async fn post(&self, id: PostId) -> Result<Option<Post>, StoreError> {
         Ok(self.kept_post(id).await?.filter(|kept| !kept.removed).map(|kept| kept.document))
     }
+
+    /// What decides who may do something with these posts; unknown and removed ones are left out.
+    async fn standings(&self, ids: &[PostId]) -> Result<HashMap<PostId, Standing>, StoreError>;
 
     /// The id of the post with this slug, unless it was removed.
     async fn post_with_slug(&self, slug: &str) -> Result<Option<PostId>, StoreError>;

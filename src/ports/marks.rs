@@ -21,6 +21,17 @@ pub struct StoredMark {
     pub event: Event,
 }
 
+/// A mark that is to be set on or off, if the last event about it still is `expected` (`None`: it never was set).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkChange {
+    /// Which mark.
+    pub key: MarkKey,
+    /// What it becomes.
+    pub mark: StoredMark,
+    /// The event about it that was read.
+    pub expected: Option<EventId>,
+}
+
 /// What a user thinks of a post.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnMarks {
@@ -42,18 +53,30 @@ pub struct FollowCounts {
 /// Keeps marks, and counts those that are on. As durable as [`Content`](super::content::Content).
 #[async_trait]
 pub trait Marks: Send + Sync {
-    /// A mark, on or off; `None` if it never was set.
-    async fn mark(&self, key: &MarkKey) -> Result<Option<StoredMark>, StoreError>;
+    /// Marks, on or off; those that never were set are left out.
+    async fn marks(&self, keys: &[MarkKey]) -> Result<HashMap<MarkKey, StoredMark>, StoreError>;
 
-    /// Sets a mark on or off, if the last event about it still is `expected`
-    /// (`None`: it never was set); says whether it was. The count of what is marked changes with it. From
-    /// the time of the event on, whoever follows is told of posts, until the time of the event that ends it.
+    /// Sets marks, each by itself, where the last event about one still is the expected one; says of each, in their
+    /// order, whether it was. Of several changes of one mark one succeeds at most. The count of what is marked
+    /// changes with it. From the time of the event on, whoever follows is told of posts, until the time of the event
+    /// that ends it. After an error some may be set.
+    async fn set_marks(&self, changes: &[MarkChange]) -> Result<Vec<bool>, StoreError>;
+
+    /// One mark, on or off; `None` if it never was set.
+    async fn mark(&self, key: &MarkKey) -> Result<Option<StoredMark>, StoreError> {
+        Ok(self.marks(&[*key]).await?.remove(key))
+    }
+
+    /// Sets one mark; says whether it was.
     async fn set_mark(
         &self,
         key: &MarkKey,
         mark: &StoredMark,
         expected: Option<EventId>,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<bool, StoreError> {
+        let change = MarkChange { key: *key, mark: mark.clone(), expected };
+        Ok(self.set_marks(&[change]).await?.first() == Some(&true))
+    }
 
     /// What a user thinks of posts; posts without a mark are left out.
     async fn own_marks(

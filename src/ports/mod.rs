@@ -27,7 +27,7 @@ pub mod trending;
 use crate::domain::problem::{Problem, ProblemKind};
 
 /// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The store cannot be reached or did not answer in time. Whether a write
     /// took place is unknown; asking again is safe where the port says so.

@@ -134,6 +134,7 @@ impl Audit {
         self.compare_aggregates(&mut report).await?;
         self.compare_posts(&mut report).await?;
         self.compare_follows(&mut report).await?;
+        self.compare_unread(&mut report).await?;
         Ok(report)
     }
 
@@ -145,6 +146,7 @@ impl Audit {
         let mut report = Report::new(self.stores.clock.now(), self.patience.examples_max);
         self.compare_posts(&mut report).await?;
         self.compare_follows(&mut report).await?;
+        self.compare_unread(&mut report).await?;
         Ok(report)
     }
 

@@ -13,7 +13,7 @@ use crate::domain::mark::MarkKey;
 use crate::domain::namespace::Namespaces;
 use crate::domain::notification::{InboxState, Notice, Notification};
 use crate::domain::page::Cursor;
-use crate::domain::post::{Post, PostCounts};
+use crate::domain::post::{Post, PostCounts, Standing};
 use crate::domain::preferences::Preferences;
 use crate::domain::publication::PublicationBody;
 use crate::domain::time::Timestamp;
@@ -22,7 +22,7 @@ use crate::ports::StoreError;
 use crate::ports::broker::Broker;
 use crate::ports::content::{Content, CreatePostError, Kept, PostFilter};
 use crate::ports::inbox::{Inbox, Told};
-use crate::ports::marks::{FollowCounts, Marks, OwnMarks, StoredMark};
+use crate::ports::marks::{FollowCounts, MarkChange, Marks, OwnMarks, StoredMark};
 use crate::ports::present::PresentReader;
 use crate::ports::trending::{Trending, Turn};
 use crate::relay::publisher::Publisher;
@@ -62,6 +62,10 @@ impl Content for Absent {
 
     async fn replace_post(&self, _: &Kept<Post>, _: EventId) -> Result<bool, StoreError> {
         nothing()
+    }
+
+    async fn standings(&self, _: &[PostId]) -> Result<HashMap<PostId, Standing>, StoreError> {
+        Ok(HashMap::new())
     }
 
     async fn post_with_slug(&self, _: &str) -> Result<Option<PostId>, StoreError> {
@@ -155,16 +159,11 @@ impl Inbox for Absent {
 
 #[async_trait]
 impl Marks for Absent {
-    async fn mark(&self, _: &MarkKey) -> Result<Option<StoredMark>, StoreError> {
-        Ok(None)
+    async fn marks(&self, _: &[MarkKey]) -> Result<HashMap<MarkKey, StoredMark>, StoreError> {
+        Ok(HashMap::new())
     }
 
-    async fn set_mark(
-        &self,
-        _: &MarkKey,
-        _: &StoredMark,
-        _: Option<EventId>,
-    ) -> Result<bool, StoreError> {
+    async fn set_marks(&self, _: &[MarkChange]) -> Result<Vec<bool>, StoreError> {
         nothing()
     }
 

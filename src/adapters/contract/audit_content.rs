@@ -26,6 +26,7 @@ macro_rules! audit_content_contract {
                 posts_and_users_are_walked_in_pages,
                 counts_of_posts_are_compared_and_put_right,
                 counts_of_follows_are_compared_and_put_right,
+                counts_of_unread_notifications_are_compared_and_put_right,
             ]
         );
     };
@@ -39,6 +40,8 @@ pub enum Damage {
     Post(PostId),
     /// Three followers too many.
     Followers(UserId),
+    /// Two unread likes too many.
+    Unread(UserId),
 }
 
 /// The ports that share one store, and a way past them.
@@ -225,4 +228,44 @@ pub async fn counts_of_follows_are_compared_and_put_right(
     assert_eq!(tally(5).await, ([2, 1], [2, 1]));
     let kept = community.marks.follow_counts(&[UserId(5)]).await.unwrap();
     assert_eq!((kept[&UserId(5)].followers, kept[&UserId(5)].following), (2, 1));
+}
+
+pub async fn counts_of_unread_notifications_are_compared_and_put_right(
+    factory: impl AsyncFnOnce() -> AuditedContent,
+) {
+    use NotificationKind::{Commented, Followed, Liked};
+    let AuditedContent { community, counts, damage, .. } = factory().await;
+    assert_eq!(counts.inboxes_after(None, 9).await.unwrap(), []);
+    community.put(&[(1, 10, 50, Liked), (1, 11, 51, Commented), (1, 12, 52, Commented)]).await;
+    community.put(&[(2, 10, 50, Liked), (3, 10, 50, Followed)]).await;
+    community.read(90, 1, &[11], None).await;
+    community.read(91, 3, &[], Some(60)).await;
+    let users = [1, 2, 3].map(UserId);
+    assert_eq!(counts.inboxes_after(None, 2).await.unwrap(), users[..2]);
+    assert_eq!(counts.inboxes_after(Some(users[1]), 2).await.unwrap(), users[2..]);
+    let tally = async |user| {
+        let tallies = counts.unread_tallies(&[UserId(user)]).await.unwrap();
+        assert_eq!(tallies.len(), 1);
+        (tallies[0].kept, tallies[0].counted)
+    };
+    let right = [1, 1, 0, 0, 0];
+    assert_eq!(tally(1).await, (right, right));
+    assert_eq!(tally(3).await, ([0; 5], [0; 5]));
+    assert_eq!(tally(9).await, ([0; 5], [0; 5]));
+    assert_eq!(counts.unread_tallies(&users).await.unwrap().len(), 3);
+    let before = community.state(1).await;
+    assert_eq!(counts.recount_unread(UserId(1)).await.unwrap(), Some(false));
+    assert_eq!(community.state(1).await, before);
+    damage(Damage::Unread(UserId(1))).await;
+    assert_eq!(tally(1).await, ([3, 1, 0, 0, 0], right));
+    assert_eq!(community.state(1).await.unread_count, 4);
+    assert_eq!(counts.recount_unread(UserId(1)).await.unwrap(), Some(true));
+    assert_eq!(tally(1).await, (right, right));
+    let after = community.state(1).await;
+    assert_eq!(after.unread_count, 2);
+    assert!(after.version > before.version, "what was told with the version before was wrong");
+    // What comes then is added to it.
+    community.put(&[(1, 13, 53, Commented)]).await;
+    assert_eq!(community.unread(1).await, [13, 12, 10].map(event_id));
+    assert_eq!(counts.recount_unread(UserId(9)).await.unwrap(), Some(false));
 }

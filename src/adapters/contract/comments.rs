@@ -17,6 +17,7 @@ macro_rules! comments_contract {
             [
                 a_created_comment_is_read_back_as_it_was,
                 creating_a_comment_again_returns_what_is_stored,
+                comments_are_created_together,
                 a_comment_is_replaced_only_if_its_last_event_is_expected,
                 of_racing_creations_and_replacements_one_is_stored,
                 comments_are_listed_oldest_first_in_parts,
@@ -68,6 +69,27 @@ pub async fn creating_a_comment_again_returns_what_is_stored(
     assert_eq!(count(&community).await, 1);
     let listed = community.comments.comments(post_id(1), None, 9).await.unwrap();
     assert_eq!(listed, [first.document]);
+}
+
+pub async fn comments_are_created_together(factory: impl AsyncFnOnce() -> Community) {
+    let community = factory().await;
+    community.create(&post_by(1, 42, 1)).await;
+    community.create(&post_by(2, 42, 1)).await;
+    let [first, second, third] = [(1, 1), (2, 1), (3, 2)].map(|(n, post)| {
+        let kept = comment(n, post_id(post), 5);
+        (kept.document, kept.event)
+    });
+    assert_eq!(community.comments.create_comments(&[]).await.unwrap(), []);
+    let created = community.comments.create_comments(&[first.clone(), second.clone()]).await;
+    assert_eq!(created.unwrap(), [first.clone(), second.clone()]);
+    let mut other = second.clone();
+    other.0.content = "other".into();
+    let created = community.comments.create_comments(&[other, third.clone()]).await;
+    assert_eq!(created.unwrap(), [second.clone(), third.clone()]);
+    let counts = community.content.counts(&[post_id(1), post_id(2)]).await.unwrap();
+    assert_eq!((counts[&post_id(1)].comments, counts[&post_id(2)].comments), (2, 1));
+    let listed = community.comments.comments(post_id(1), None, 9).await.unwrap();
+    assert_eq!(listed, [first.0, second.0]);
 }
 
 pub async fn a_comment_is_replaced_only_if_its_last_event_is_expected(

@@ -3,7 +3,7 @@
 use crate::domain::event::Event;
 use crate::domain::ids::UserId;
 use crate::domain::mark::Mark;
-use crate::domain::post::{Post, PostCounts, PostStatus};
+use crate::domain::post::{Post, PostCounts, PostStatus, Standing};
 use crate::ports::content::{Content, CreatePostError, Kept, PostFilter};
 
 use super::community::{Community, changed, comment, key, post_by};
@@ -26,6 +26,7 @@ macro_rules! content_contract {
                 of_racing_replacements_one_is_stored,
                 a_removed_post_is_kept_and_shown_nowhere,
                 posts_are_found_by_slug_and_by_id,
+                the_standing_of_posts_is_told_until_they_are_removed,
                 embedded_events_of_all_documents_come_by_id,
             ]
         );
@@ -216,6 +217,28 @@ pub async fn a_removed_post_is_kept_and_shown_nowhere(factory: impl AsyncFnOnce(
     // And a retry of its creation finds it.
     let again = port.create_post(&first.document, &first.event).await.unwrap();
     assert_eq!(again.1, removed.event);
+}
+
+pub async fn the_standing_of_posts_is_told_until_they_are_removed(
+    factory: impl AsyncFnOnce() -> Community,
+) {
+    let community = factory().await;
+    let ids = [1, 2, 3].map(post_id);
+    assert!(community.content.standings(&ids).await.unwrap().is_empty());
+    assert!(community.content.standings(&[]).await.unwrap().is_empty());
+    let kept = post_by(1, 42, 1);
+    community.create(&kept).await;
+    let mut draft = post_by(2, 43, 1);
+    draft.document.status = PostStatus::Draft;
+    community.create(&draft).await;
+    let found = community.content.standings(&ids).await.unwrap();
+    assert_eq!(found.len(), 2);
+    let published = Standing { author: UserId(42), status: PostStatus::Published };
+    assert_eq!(found[&ids[0]], published);
+    assert_eq!(found[&ids[1]], Standing { author: UserId(43), status: PostStatus::Draft });
+    let removed = community.change(&kept, 20, |kept| kept.removed = true).await;
+    assert!(removed.removed);
+    assert!(!community.content.standings(&ids).await.unwrap().contains_key(&ids[0]));
 }
 
 pub async fn posts_are_found_by_slug_and_by_id(factory: impl AsyncFnOnce() -> Community) {

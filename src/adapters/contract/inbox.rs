@@ -22,6 +22,8 @@ macro_rules! inbox_contract {
                 what_is_put_is_listed_latest_first,
                 what_is_there_is_not_put_again,
                 what_is_told_once_is_told_once,
+                what_several_put_at_once_is_counted_once,
+                news_and_readings_at_once_leave_the_count_as_listed,
                 what_is_not_wanted_is_neither_put_nor_listed,
                 items_are_read_one_by_one_or_up_to_a_moment,
                 reading_is_refused_unless_the_last_event_is_expected,
@@ -150,6 +152,66 @@ pub async fn what_is_told_once_is_told_once(factory: impl AsyncFnOnce() -> Commu
     });
     same.await;
     assert_eq!(community.unread(3).await.len(), 1);
+}
+
+pub async fn what_several_put_at_once_is_counted_once(factory: impl AsyncFnOnce() -> Community) {
+    let community = factory().await;
+    community.put(&[(1, 9, 40, Commented)]).await;
+    // As of relays that finish what another one left while that goes on, each with something of its own.
+    let racers = race(|n| {
+        let inbox = community.inbox.clone();
+        let shared = (10..15).map(|n| notice(1, n, 50, Commented));
+        let own = [notice(1, 100 + u16::from(n), 60, Mentioned), notice(2, 10, 50, Commented)];
+        let notices: Vec<_> = shared.chain(own).collect();
+        async move { inbox.put(&notices).await.unwrap() }
+    });
+    let told = racers.await;
+    let all = 1 + 5 + told.len();
+    assert_eq!(community.unread(1).await.len(), all);
+    assert_eq!(community.unread(2).await, [event_id(10)]);
+    let before = community.state(1).await;
+    community.put(&[(1, 10, 50, Commented), (1, 100, 60, Mentioned)]).await;
+    assert_eq!(community.state(1).await, before);
+    community.put(&[(1, 11, 50, Commented), (1, 200, 70, Commented)]).await;
+    let after = community.state(1).await;
+    assert!(after.version > before.version);
+    assert_eq!(community.unread(1).await.len(), all + 1);
+}
+
+pub async fn news_and_readings_at_once_leave_the_count_as_listed(
+    factory: impl AsyncFnOnce() -> Community,
+) {
+    let community = factory().await;
+    for round in 0..4_u16 {
+        let racers = race(|n| {
+            let (inbox, n) = (community.inbox.clone(), u16::from(n));
+            async move {
+                let first = 1_000 + 100 * round + 10 * n;
+                let time = i64::from(round) * 10 + i64::from(n % 4);
+                let news = [first, first + 1].map(|n| notice(1, n, time, Commented));
+                inbox.put(&news).await.unwrap();
+                // Every other one reads what it put, or all up to then, unless somebody else reads first.
+                let through = (n % 4 == 0).then_some(time);
+                let ids: &[u16] = if n % 4 == 2 { &[first] } else { &[] };
+                if n % 2 == 0 {
+                    let (read, event) = reading(first + 5, 1, ids, through);
+                    let last = inbox.last_read(UserId(1)).await.unwrap().map(|event| event.id);
+                    inbox.mark_read(UserId(1), &read, &event, last).await.unwrap();
+                }
+                inbox.put(&news).await.unwrap();
+            }
+        });
+        racers.await;
+        let before = community.unread(1).await;
+        community.put(&[(1, 900 + round, 1_000, Commented)]).await;
+        assert_eq!(community.unread(1).await.len(), before.len() + 1);
+    }
+    community.mute(1, &[Commented]).await;
+    assert_eq!(community.unread(1).await, []);
+    community.mute(1, &[]).await;
+    assert!(!community.unread(1).await.is_empty());
+    community.read(5_000, 1, &[], Some(2_000)).await;
+    assert_eq!(community.unread(1).await, []);
 }
 
 pub async fn what_is_not_wanted_is_neither_put_nor_listed(

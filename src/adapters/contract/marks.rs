@@ -4,7 +4,7 @@ use crate::domain::ids::UserId;
 use crate::domain::mark::Mark;
 use crate::domain::page::Cursor;
 use crate::domain::post::PostCounts;
-use crate::ports::marks::{FollowCounts, OwnMarks};
+use crate::ports::marks::{FollowCounts, MarkChange, OwnMarks};
 
 use super::community::{Community, key, mark, post_by};
 use super::{at, event_id, post_id, race};
@@ -19,6 +19,7 @@ macro_rules! marks_contract {
                 a_mark_is_read_back_on_and_off,
                 a_mark_is_set_only_on_what_was_expected,
                 of_racing_settings_one_succeeds,
+                marks_are_set_together_and_each_by_itself,
                 counts_follow_what_changes_and_nothing_else,
                 shares_and_views_count_each_time,
                 users_see_their_own_marks,
@@ -102,6 +103,56 @@ pub async fn of_racing_settings_one_succeeds(factory: impl AsyncFnOnce() -> Comm
     let follows = community.marks.follow_counts(&[UserId(5), UserId(7)]).await.unwrap();
     assert_eq!(follows[&UserId(5)], FollowCounts { followers: 1, following: 0 });
     assert_eq!(follows[&UserId(7)], FollowCounts { followers: 0, following: 1 });
+}
+
+pub async fn marks_are_set_together_and_each_by_itself(factory: impl AsyncFnOnce() -> Community) {
+    let community = factory().await;
+    community.create(&post_by(1, 42, 1)).await;
+    community.create(&post_by(2, 42, 1)).await;
+    let liked = |user, post| key(user, Mark::Like(post_id(post)));
+    let change = |key, n, on, expected: Option<u16>| MarkChange {
+        key,
+        mark: mark(key, n, 5, on),
+        expected: expected.map(event_id),
+    };
+    let set = async |changes: &[MarkChange]| community.marks.set_marks(changes).await.unwrap();
+    assert!(set(&[]).await.is_empty());
+    let first = [
+        change(liked(1, 1), 10, true, None),
+        change(liked(2, 1), 11, true, None),
+        change(liked(2, 2), 12, true, None),
+        change(key(2, Mark::Bookmark(post_id(1))), 13, true, None),
+        change(key(2, Mark::Follow(UserId(5))), 14, true, None),
+        // Nobody liked that yet, and of two one is first.
+        change(liked(3, 1), 15, true, Some(9)),
+        change(liked(1, 1), 16, true, None),
+    ];
+    assert_eq!(set(&first).await, [true, true, true, true, true, false, false]);
+    let second = [
+        change(liked(1, 1), 20, false, Some(10)),
+        change(liked(2, 1), 21, false, Some(9)),
+        change(liked(2, 2), 22, true, Some(12)),
+        change(liked(3, 1), 23, true, None),
+        change(key(2, Mark::Bookmark(post_id(1))), 24, false, Some(13)),
+        change(key(2, Mark::Follow(UserId(5))), 25, false, Some(14)),
+        change(liked(4, 2), 26, true, None),
+        change(key(4, Mark::View(post_id(2), 7)), 27, true, None),
+        change(liked(1, 1), 28, true, Some(10)),
+    ];
+    assert_eq!(set(&second).await, [true, false, true, true, true, true, true, true, false]);
+    let keys: Vec<_> = first.iter().chain(&second).map(|change| change.key).collect();
+    let found = community.marks.marks(&keys).await.unwrap();
+    assert_eq!(found.len(), 8);
+    for one in second.iter().filter(|one| ![21, 28].map(event_id).contains(&one.mark.event.id)) {
+        assert_eq!(found[&one.key], one.mark);
+    }
+    assert_eq!(found[&liked(2, 1)], first[1].mark);
+    assert!(community.marks.marks(&[liked(9, 9)]).await.unwrap().is_empty());
+    let counts = community.content.counts(&[1, 2].map(post_id)).await.unwrap();
+    assert_eq!(counts[&post_id(1)], PostCounts { likes: 2, ..PostCounts::default() });
+    assert_eq!(counts[&post_id(2)], PostCounts { likes: 2, views: 1, ..PostCounts::default() });
+    let follows = community.marks.follow_counts(&[UserId(5)]).await.unwrap();
+    assert!(follows.is_empty());
 }
 
 pub async fn counts_follow_what_changes_and_nothing_else(factory: impl AsyncFnOnce() -> Community) {

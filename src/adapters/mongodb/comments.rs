@@ -112,19 +112,28 @@ pub(super) fn thread(post: PostId, after: Option<&Cursor>) -> Document {
 }
 
 impl MongoContent {
-    async fn insert_comment(
+    async fn insert_comments(
         &self,
-        comment: &Comment,
-        event: &Event,
-    ) -> Result<(Comment, Event), Failure> {
-        if self.insert(COMMENTS, CommentDocument::of(comment, false, event)?).await? {
-            self.count_in(comment.post_id, "comments", 1).await?;
-            return Ok((comment.clone(), event.clone()));
+        comments: &[(Comment, Event)],
+    ) -> Result<Vec<(Comment, Event)>, Failure> {
+        let documents = comments.iter();
+        let documents: Result<Vec<_>, _> =
+            documents.map(|(comment, event)| CommentDocument::of(comment, false, event)).collect();
+        let known = self.insert_new(COMMENTS, &documents?).await?;
+        let new = comments.iter().enumerate().filter(|(place, _)| !known.contains(place));
+        self.count_all(new.map(|(_, (comment, _))| (comment.post_id, "comments", 1))).await?;
+        let mut stored = Vec::with_capacity(comments.len());
+        for (place, (comment, event)) in comments.iter().enumerate() {
+            if !known.contains(&place) {
+                stored.push((comment.clone(), event.clone()));
+                continue;
+            }
+            let kept = self.kept_comment(comment.id).await?;
+            let kept =
+                kept.ok_or_else(|| Failure::unreadable("a comment that is there is not found"))?;
+            stored.push((kept.document, kept.event));
         }
-        let kept = self.kept_comment(comment.id).await?;
-        let kept =
-            kept.ok_or_else(|| Failure::unreadable("a comment that is there is not found"))?;
-        Ok((kept.document, kept.event))
+        Ok(stored)
     }
 
     async fn kept_comment(&self, id: CommentId) -> Result<Option<Kept<Comment>>, Failure> {
@@ -171,12 +180,11 @@ impl MongoContent {
 
 #[async_trait]
 impl Comments for MongoContent {
-    async fn create_comment(
+    async fn create_comments(
         &self,
-        comment: &Comment,
-        event: &Event,
-    ) -> Result<(Comment, Event), StoreError> {
-        self.insert_comment(comment, event).await.map_err(|e| self.db.failed(e))
+        comments: &[(Comment, Event)],
+    ) -> Result<Vec<(Comment, Event)>, StoreError> {
+        self.insert_comments(comments).await.map_err(|e| self.db.failed(e))
     }
 
     async fn comment(&self, id: CommentId) -> Result<Option<Kept<Comment>>, StoreError> {

@@ -3,7 +3,7 @@
 
 mod audit;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::domain::event::Event;
 use crate::domain::ids::{EventId, PostId, UserId};
 use crate::domain::page::Cursor;
-use crate::domain::post::{Post, PostCounts};
+use crate::domain::post::{Post, PostCounts, PostStatus, Standing};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::content::{Content, CreatePostError, Kept, PostFilter};
@@ -57,6 +57,15 @@ enum Insertion {
 struct Id {
     #[serde(rename = "_id")]
     id: ObjectId,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Standings {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    author_id: i64,
+    status: PostStatus,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +110,31 @@ impl MongoContent {
             Ok(_) => Ok(true),
             Err(failure) if failure.is_duplicate() => Ok(false),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Inserts documents and returns the places of those that were not inserted: one with its id is there, or another that it
+    /// must not stand beside.
+    pub(super) async fn insert_new<T>(
+        &self,
+        name: &str,
+        documents: &[T],
+    ) -> Result<HashSet<usize>, Failure>
+    where
+        T: serde::Serialize + Send + Sync,
+    {
+        if documents.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let collection = self.collection::<T>(name);
+        match self.db.bounded(collection.insert_many(documents).ordered(false)).await {
+            Ok(_) => Ok(HashSet::new()),
+            Err(failure) => match failure.refused() {
+                Some(refused) if refused.iter().all(|(_, duplicate)| *duplicate) => {
+                    Ok(refused.into_iter().map(|(place, _)| place).collect())
+                }
+                _ => Err(failure),
+            },
         }
     }
 
@@ -197,6 +231,19 @@ impl MongoContent {
         self.db.all(query).await?.into_iter().map(PostDocument::read).collect()
     }
 
+    async fn standings_of(&self, ids: &[PostId]) -> Result<HashMap<PostId, Standing>, Failure> {
+        let ids: Vec<_> = ids.iter().map(stored::object_id).collect();
+        let posts = self.collection::<Standings>(POSTS);
+        let query = posts
+            .find(doc! { "_id": { "$in": ids }, "removed": false })
+            .projection(doc! { "_id": 1, "authorId": 1, "status": 1 });
+        let standing = |one: Standings| {
+            let standing = Standing { author: UserId(one.author_id), status: one.status };
+            Ok((stored::read_object_id(one.id)?, standing))
+        };
+        self.db.all(query).await?.into_iter().map(standing).collect()
+    }
+
     async fn counts_of(&self, ids: &[PostId]) -> Result<HashMap<PostId, PostCounts>, Failure> {
         let ids: Vec<_> = ids.iter().map(stored::object_id).collect();
         let posts = self.collection::<Counted>(POSTS);
@@ -281,6 +328,10 @@ impl Content for MongoContent {
 
     async fn replace_post(&self, post: &Kept<Post>, expected: EventId) -> Result<bool, StoreError> {
         self.replace(post, expected).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn standings(&self, ids: &[PostId]) -> Result<HashMap<PostId, Standing>, StoreError> {
+        self.standings_of(ids).await.map_err(|e| self.db.failed(e))
     }
 
     async fn post_with_slug(&self, slug: &str) -> Result<Option<PostId>, StoreError> {

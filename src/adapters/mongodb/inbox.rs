@@ -17,7 +17,8 @@ use crate::ports::StoreError;
 use crate::ports::inbox::{Inbox, Told};
 
 use super::content::{MongoContent, PROFILES};
-use super::inbox_items::NOTIFICATIONS;
+use super::inbox_counts::{Unread, as_counted, field};
+use super::inbox_items::{NOTIFICATIONS, NotificationDocument};
 use super::keys;
 use super::store::{Durability, Failure};
 use super::stored::{self, StoredEvent};
@@ -41,15 +42,28 @@ pub(super) struct InboxDocument {
     pub(super) revision: i64,
     /// Everything that happened until then was read.
     pub(super) read_through: Option<DateTime>,
+    /// How many notifications are unread, by kind; what `read_through` covers is not. `None`: that was never counted.
+    pub(super) unread: Option<Unread>,
+    /// Raised whenever that is not added to, but begun anew.
+    pub(super) recounts: i64,
     /// The last item that was listed.
     pub(super) seen_at: Option<DateTime>,
     pub(super) seen_id: Option<bson::Uuid>,
     /// Posts by others that were read one by one, none of them older than the horizon.
     pub(super) read_posts: Vec<ReadPost>,
     /// Notifications that the last event reads and that may not be marked yet.
-    pending: Vec<bson::Uuid>,
+    pub(super) pending: Vec<bson::Uuid>,
     /// The last event by which the user read something.
-    event: Option<StoredEvent>,
+    pub(super) event: Option<StoredEvent>,
+}
+
+/// What became of an attempt to read something.
+enum Exchange {
+    Done,
+    /// Something was read meanwhile.
+    EventDiffers,
+    /// The inbox was counted again meanwhile.
+    Recounted,
 }
 
 /// A post that was read.
@@ -58,6 +72,25 @@ pub(super) struct ReadPost {
     /// The event that told of it.
     pub(super) id: bson::Uuid,
     at: DateTime,
+}
+
+/// How the counts change when items are read. What is read one by one is subtracted; after everything up to a moment was read,
+/// what is left is counted anew.
+fn counts_after(
+    before: &InboxDocument,
+    after: &InboxDocument,
+    read: &[NotificationDocument],
+) -> Document {
+    if before.read_through != after.read_through || before.unread.is_none() {
+        return doc! { "$unset": { "unread": "" }, "$inc": { "version": 1_i64, "recounts": 1_i64 } };
+    }
+    let mut less = doc! { "version": 1_i64 };
+    for one in read.iter().filter(|one| Some(one.created_at) > before.read_through) {
+        let field = field(one.kind);
+        let count = less.get_i64(&field).unwrap_or(0);
+        less.insert(field, count - 1);
+    }
+    doc! { "$inc": less }
 }
 
 #[derive(Deserialize)]
@@ -116,14 +149,43 @@ impl MongoContent {
         expected: Option<EventId>,
     ) -> Result<bool, Failure> {
         let expected = expected.map(stored::event_id);
-        let mut inbox = self.inboxes(&[user.0]).await?.remove(&user.0).unwrap_or_default();
-        if inbox.event.as_ref().map(|event| event.id) != expected {
-            return Ok(false);
+        // Somebody may count the inbox again meanwhile, which does not know of this reading.
+        loop {
+            let found = self.inboxes(&[user.0]).await?.remove(&user.0).unwrap_or_default();
+            if found.event.as_ref().map(|event| event.id) != expected {
+                return Ok(false);
+            }
+            let before = InboxDocument { user: user.0, ..found };
+            let unread = self.unread_among(user, &read.ids).await?;
+            let mut after = self.read_after(&before, read).await?;
+            after.pending = unread.iter().map(|one| one.event_id).collect();
+            after.event = Some(StoredEvent::of(event)?);
+            let counts = counts_after(&before, &after, &unread);
+            let recount = counts.contains_key("$unset");
+            match self.exchange(&before, &after, counts).await? {
+                Exchange::Done => {}
+                Exchange::EventDiffers => return Ok(false),
+                Exchange::Recounted => continue,
+            }
+            self.settle(&after).await?;
+            if recount {
+                // Where nobody comes to it now, it is counted when it is needed.
+                self.recount_inbox(user.0, 0).await?;
+            }
+            return Ok(true);
         }
-        inbox.user = user.0;
-        inbox.pending = read.ids.iter().copied().map(stored::event_id).collect();
+    }
+
+    /// An inbox after items of it were read, without what is marked one by one.
+    async fn read_after(
+        &self,
+        before: &InboxDocument,
+        read: &InboxRead,
+    ) -> Result<InboxDocument, Failure> {
+        let mut inbox = before.clone();
         inbox.read_through = inbox.read_through.max(read.through.map(stored::date));
-        let read_now = self.posts_among(user, &inbox.pending).await?;
+        let ids: Vec<_> = read.ids.iter().copied().map(stored::event_id).collect();
+        let read_now = self.posts_among(UserId(inbox.user), &ids).await?;
         let read_now = read_now.into_iter().map(|(id, at)| ReadPost { id, at });
         inbox.read_posts.extend(read_now);
         let (through, horizon) = (inbox.read_through, self.horizon());
@@ -131,41 +193,43 @@ impl MongoContent {
         inbox.read_posts.retain(|post| {
             Some(post.at) > through && post.at >= horizon && met.insert(post.id.bytes())
         });
-        inbox.event = Some(StoredEvent::of(event)?);
-        if !self.exchange(&inbox, expected).await? {
-            return Ok(false);
-        }
-        self.settle(&inbox).await?;
-        Ok(true)
+        Ok(inbox)
     }
 
-    /// Takes the place of the event by which the user read before, if it is the one that is expected.
+    /// Takes the place of the event by which the user read before, if it still is there.
     async fn exchange(
         &self,
-        inbox: &InboxDocument,
-        expected: Option<bson::Uuid>,
-    ) -> Result<bool, Failure> {
-        let read_posts = bson::serialize_to_bson(&inbox.read_posts).map_err(Failure::unreadable)?;
-        let change = doc! {
+        before: &InboxDocument,
+        after: &InboxDocument,
+        counts: Document,
+    ) -> Result<Exchange, Failure> {
+        let read_posts = bson::serialize_to_bson(&after.read_posts).map_err(Failure::unreadable)?;
+        let mut change = doc! {
             "$set": {
-                "event": inbox.event.clone(), "readThrough": inbox.read_through,
-                "readPosts": read_posts, "pending": inbox.pending.clone(),
+                "event": after.event.clone(), "readThrough": after.read_through,
+                "readPosts": read_posts, "pending": after.pending.clone(),
             },
-            "$inc": { "version": 1_i64 },
         };
-        let mut found = doc! { "_id": inbox.user };
+        change.extend(counts);
+        let expected = before.event.as_ref().map(|event| event.id);
+        let mut found = as_counted(before);
         match expected {
             Some(expected) => found.insert("event.id", expected),
             None => found.insert("event", doc! { "$exists": false }),
         };
         let inboxes = self.collection::<Document>(INBOXES);
-        // An inbox that has another event cannot be made once more.
+        // An inbox that is otherwise cannot be made once more.
         let exchange = inboxes.update_one(found, change).upsert(expected.is_none());
         match self.db.bounded(exchange).await {
-            Ok(done) => Ok(done.matched_count > 0 || done.upserted_id.is_some()),
-            Err(failure) if failure.is_duplicate() => Ok(false),
-            Err(failure) => Err(failure),
+            Ok(done) if done.matched_count > 0 || done.upserted_id.is_some() => {
+                return Ok(Exchange::Done);
+            }
+            Err(failure) if !failure.is_duplicate() => return Err(failure),
+            _ => {}
         }
+        let now = self.last_turn(UserId(before.user)).await?;
+        let same = now.map(|event| stored::event_id(event.id)) == expected;
+        Ok(if same { Exchange::Recounted } else { Exchange::EventDiffers })
     }
 
     async fn see(&self, user: UserId, latest: &Notification) -> Result<(), Failure> {

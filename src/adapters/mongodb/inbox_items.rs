@@ -37,7 +37,7 @@ pub(super) struct NotificationDocument {
     pub(super) user_id: i64,
     pub(super) event_id: bson::Uuid,
     pub(super) created_at: DateTime,
-    kind: NotificationKind,
+    pub(super) kind: NotificationKind,
     actor: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     post_id: Option<ObjectId>,
@@ -69,6 +69,13 @@ impl NotificationDocument {
             once: once.then(|| post_id.map(|id| id.to_string()).unwrap_or_default()),
             read: false,
         }
+    }
+}
+
+impl NotificationDocument {
+    /// The event that it tells of.
+    pub(super) fn event(&self) -> EventId {
+        stored::read_event_id(self.event_id)
     }
 }
 
@@ -269,6 +276,30 @@ impl MongoContent {
         if unread_only { horizon.max(just_after(reader.inbox.read_through)) } else { horizon }
     }
 
+    /// The notifications with these ids, read or not, wanted or not.
+    pub(super) async fn notifications_among(
+        &self,
+        wanted: impl Iterator<Item = &(UserId, EventId)>,
+    ) -> Result<Vec<NotificationDocument>, Failure> {
+        let ids: Vec<_> = wanted.map(|(user, event)| keys::notification(*user, *event)).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let notifications = self.collection::<NotificationDocument>(NOTIFICATIONS);
+        self.db.all(notifications.find(doc! { "_id": { "$in": ids } })).await
+    }
+
+    /// Those of these notifications that were not marked as read one by one, each once.
+    pub(super) async fn unread_among(
+        &self,
+        user: UserId,
+        events: &[EventId],
+    ) -> Result<Vec<NotificationDocument>, Failure> {
+        let pairs: Vec<_> = events.iter().map(|event| (user, *event)).collect();
+        let found = self.notifications_among(pairs.iter()).await?;
+        Ok(found.into_iter().filter(|one| !one.read).collect())
+    }
+
     /// Items of any inboxes, by recipient and id.
     pub(super) async fn listed_among(
         &self,
@@ -276,11 +307,8 @@ impl MongoContent {
     ) -> Result<HashMap<(UserId, EventId), Notification>, Failure> {
         let users: HashSet<_> = wanted.iter().map(|(user, _)| user.0).collect();
         let readers = self.readers(&users.into_iter().collect::<Vec<_>>()).await?;
-        let ids = wanted.iter().map(|(user, event)| keys::notification(*user, *event));
-        let notifications = self.collection::<NotificationDocument>(NOTIFICATIONS);
-        let query = notifications.find(doc! { "_id": { "$in": ids.collect::<Vec<_>>() } });
         let mut items = HashMap::new();
-        for one in self.db.all(query).await? {
+        for one in self.notifications_among(wanted.iter()).await? {
             let Some(reader) = readers.get(&one.user_id) else { continue };
             if reader.wants(one.kind) {
                 let (user, item) = (UserId(one.user_id), reader.notification(one)?);

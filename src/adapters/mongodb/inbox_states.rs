@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use futures_util::future::try_join;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::doc;
 use serde::Deserialize;
 
 use crate::domain::ids::UserId;
 use crate::domain::notification::{InboxState, NotificationKind};
 
 use super::content::{MongoContent, PROFILES};
-use super::inbox::AT_ONCE;
-use super::inbox_items::{NOTIFICATIONS, Posted, posted_items};
+use super::inbox::{AT_ONCE, InboxDocument};
+use super::inbox_items::{Posted, posted_items};
 use super::inbox_readers::Reader;
 use super::store::Failure;
 use super::stored;
@@ -23,31 +23,6 @@ struct Changes {
     user: i64,
     #[serde(default)]
     changes: i64,
-}
-
-/// The unread notifications of one inbox. The server counts them along the index, which takes as long as
-/// they are many; but no counter can disagree with the list.
-pub(super) fn unread(user: i64, reader: &Reader) -> Document {
-    let mut query = doc! {
-        "userId": user, "read": false, "createdAt": { "$gt": reader.read_through() },
-    };
-    if !reader.wishes.muted.is_empty() {
-        let muted: Vec<_> = reader.wishes.muted.iter().map(|kind| kind.as_str()).collect();
-        query.insert("kind", doc! { "$nin": muted });
-    }
-    query
-}
-
-/// How many there are, by the answer of `count`.
-fn number(answer: &Document) -> Result<i64, Failure> {
-    let number = answer.get("n").and_then(|n| match n {
-        Bson::Int32(n) => Some(i64::from(*n)),
-        Bson::Int64(n) => Some(*n),
-        // A server may count in doubles, which are exact far beyond any inbox.
-        Bson::Double(n) => Some(*n as i64),
-        _ => None,
-    });
-    number.ok_or_else(|| Failure::unreadable("nothing was counted"))
 }
 
 impl MongoContent {
@@ -61,7 +36,14 @@ impl MongoContent {
         users: &[UserId],
     ) -> Result<HashMap<UserId, InboxState>, Failure> {
         let ids: Vec<_> = users.iter().map(|user| user.0).collect();
-        self.states_for(&self.readers(&ids).await?).await
+        let mut readers = self.readers(&ids).await?;
+        for (user, reader) in &mut readers {
+            // Who has an inbox that was never counted has it counted now, once.
+            if reader.inbox.user == *user && reader.inbox.unread.is_none() {
+                reader.inbox = self.recount_or_leave(*user, 0).await?;
+            }
+        }
+        self.states_for(&readers).await
     }
 
     /// The states of inboxes that were just read.
@@ -104,20 +86,26 @@ impl MongoContent {
         Ok(found.map(|one| (one.user, one.changes)).collect())
     }
 
+    /// As they are kept, which takes no longer where they are many, less what is muted. Only where that is not known they are
+    /// counted.
     async fn unread_notifications(
         &self,
         readers: &HashMap<i64, Reader>,
     ) -> Result<HashMap<i64, i64>, Failure> {
-        let queries: Vec<_> =
-            readers.iter().map(|(user, reader)| (*user, unread(*user, reader))).collect();
-        let count = |(user, query)| async move {
-            // Not `count_documents`, which is an aggregation: this one need not be planned anew, and reads the index alone.
-            let count =
-                self.db.database().run_command(doc! { "count": NOTIFICATIONS, "query": query });
-            let counted = self.db.bounded(count).await?;
-            Ok::<_, Failure>((user, number(&counted)?))
+        let count = |(user, reader): (&i64, &Reader)| {
+            let (user, inbox) = (*user, InboxDocument { user: *user, ..reader.inbox.clone() });
+            let muted = reader.wishes.muted.clone();
+            async move {
+                let unread = match inbox.unread {
+                    Some(unread) => unread,
+                    None => self.count_unread(&inbox).await?,
+                };
+                let wanted = unread.into_iter().filter(|(kind, _)| !muted.contains(kind));
+                Ok::<_, Failure>((user, wanted.map(|(_, count)| count).sum()))
+            }
         };
-        stream::iter(queries).map(count).buffer_unordered(AT_ONCE).try_collect().await
+        let counts: Vec<_> = readers.iter().map(count).collect();
+        stream::iter(counts).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// Posts that may be news to one of the readers.

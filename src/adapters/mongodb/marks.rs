@@ -13,7 +13,7 @@ use crate::domain::mark::{Mark, MarkKey};
 use crate::domain::page::Cursor;
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
-use crate::ports::marks::{FollowCounts, Marks, OwnMarks, StoredMark};
+use crate::ports::marks::{FollowCounts, MarkChange, Marks, OwnMarks, StoredMark};
 
 use super::content::{MongoContent, POSTS};
 use super::keys;
@@ -26,13 +26,13 @@ pub(super) const KINDS: [(&str, &str); 4] =
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MarkDocument {
+pub(super) struct MarkDocument {
     #[serde(rename = "_id")]
-    id: String,
-    post_id: ObjectId,
-    user_id: i64,
-    on: bool,
-    event: StoredEvent,
+    pub(super) id: String,
+    pub(super) post_id: ObjectId,
+    pub(super) user_id: i64,
+    pub(super) on: bool,
+    pub(super) event: StoredEvent,
 }
 
 #[derive(Deserialize)]
@@ -99,20 +99,8 @@ impl MongoContent {
         Ok(())
     }
 
-    async fn find_mark(&self, key: &MarkKey) -> Result<Option<StoredMark>, Failure> {
-        let (collection, id) = match (place(key.user, &key.mark), key.mark) {
-            (Some(place), _) => place,
-            (None, Mark::Follow(followee)) => {
-                return self.find_follow(key.user, followee).await;
-            }
-            (None, _) => return Ok(None),
-        };
-        let marks = self.collection::<MarkBody>(collection);
-        let found = self.db.bounded(marks.find_one(doc! { "_id": id })).await?;
-        found.map(|mark| mark.read()).transpose()
-    }
-
-    async fn put_mark(
+    /// Sets one mark, with a command less than many take.
+    pub(super) async fn put_mark(
         &self,
         key: &MarkKey,
         mark: &StoredMark,
@@ -181,17 +169,12 @@ impl MongoContent {
 
 #[async_trait]
 impl Marks for MongoContent {
-    async fn mark(&self, key: &MarkKey) -> Result<Option<StoredMark>, StoreError> {
-        self.find_mark(key).await.map_err(|e| self.db.failed(e))
+    async fn marks(&self, keys: &[MarkKey]) -> Result<HashMap<MarkKey, StoredMark>, StoreError> {
+        self.find_marks(keys).await.map_err(|e| self.db.failed(e))
     }
 
-    async fn set_mark(
-        &self,
-        key: &MarkKey,
-        mark: &StoredMark,
-        expected: Option<EventId>,
-    ) -> Result<bool, StoreError> {
-        self.put_mark(key, mark, expected).await.map_err(|e| self.db.failed(e))
+    async fn set_marks(&self, changes: &[MarkChange]) -> Result<Vec<bool>, StoreError> {
+        self.put_marks(changes).await.map_err(|e| self.db.failed(e))
     }
 
     async fn own_marks(

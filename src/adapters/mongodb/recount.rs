@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::ids::{PostId, UserId};
 use crate::ports::StoreError;
-use crate::ports::audit::content::{CountAudit, Counts, FollowTally, PostTally};
+use crate::ports::audit::content::{CountAudit, Counts, FollowTally, PostTally, UnreadTally};
 
 use super::comments::COMMENTS;
 use super::content::{MongoContent, POSTS, PROFILES};
@@ -324,5 +324,26 @@ impl CountAudit for MongoContent {
 
     async fn recount_follows(&self, user: UserId) -> Result<Option<bool>, StoreError> {
         self.recounted_follows(user).await.map_err(|failure| self.db.failed(failure))
+    }
+
+    async fn inboxes_after(
+        &self,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.inboxes_from(after, limit).await.map_err(|failure| self.db.failed(failure))
+    }
+
+    async fn unread_tallies(&self, users: &[UserId]) -> Result<Vec<UnreadTally>, StoreError> {
+        let one = |user: UserId| self.unread_tally(user.0);
+        let tallies = stream::iter(users.to_vec()).map(one).buffer_unordered(AT_ONCE).try_collect();
+        tallies.await.map_err(|failure| self.db.failed(failure))
+    }
+
+    async fn recount_unread(&self, user: UserId) -> Result<Option<bool>, StoreError> {
+        self.recounted_unread(user.0).await.map_err(|failure| self.db.failed(failure))
     }
 }

@@ -1,5 +1,7 @@
 //! Comments.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sqlx::{Error, FromRow};
 
@@ -15,9 +17,14 @@ use super::content::SqliteContent;
 use super::database::unreadable;
 use super::stored;
 
-const INSERT: &str = "
+pub(super) const INSERT: &str = "
     INSERT INTO comments (id, post_id, created_at, removed, event_id, document, event)
-    VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+    SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, 0, unhex(w.value ->> 3), w.value ->> 4,
+           w.value ->> 5
+    FROM jsonb_each(?1) AS w
+    WHERE true
+    ON CONFLICT DO NOTHING
+    RETURNING id";
 
 const REPLACE: &str = "
     UPDATE comments SET created_at = ?3, removed = ?4, event_id = ?5, document = ?6, event = ?7
@@ -50,25 +57,32 @@ fn read_comment(document: &str) -> Result<Comment, Error> {
 }
 
 impl SqliteContent {
-    async fn insert_comment(
+    /// One statement for all of them, which the triggers make a transaction with what is counted.
+    async fn insert_comments(
         &self,
-        comment: &Comment,
-        event: &Event,
-    ) -> Result<(Comment, Event), Error> {
-        let query = sqlx::query(INSERT)
-            .bind(comment.id.to_string())
-            .bind(comment.post_id.to_string())
-            .bind(comment.created_at.as_millis())
-            .bind(&event.id.0.as_bytes()[..])
-            .bind(stored::to_json(comment)?)
-            .bind(stored::to_json(event)?);
-        let done = query.execute(&mut *self.writer().await?).await?;
-        if done.rows_affected() > 0 {
-            return Ok((comment.clone(), event.clone()));
+        comments: &[(Comment, Event)],
+    ) -> Result<Vec<(Comment, Event)>, Error> {
+        let row = |(comment, event): &(Comment, Event)| {
+            let (at, document) = (comment.created_at.as_millis(), stored::to_json(comment)?);
+            let (id, post, told) =
+                (comment.id.to_string(), comment.post_id.to_string(), stored::hex(event.id.0));
+            Ok((id, post, at, told, document, stored::to_json(event)?))
+        };
+        let rows: Result<Vec<_>, Error> = comments.iter().map(row).collect();
+        let query = sqlx::query_scalar(INSERT).bind(stored::rows(rows?)?);
+        let ids: Vec<String> = query.fetch_all(&mut *self.writer().await?).await?;
+        let mut new: HashSet<_> = ids.into_iter().collect();
+        let mut stored = Vec::with_capacity(comments.len());
+        for (comment, event) in comments {
+            if new.remove(&comment.id.to_string()) {
+                stored.push((comment.clone(), event.clone()));
+                continue;
+            }
+            let kept = self.kept_comment(comment.id).await?;
+            let kept = kept.ok_or_else(|| unreadable("a comment that is there is not found"))?;
+            stored.push((kept.document, kept.event));
         }
-        let kept = self.kept_comment(comment.id).await?;
-        let kept = kept.ok_or_else(|| unreadable("a comment that is there is not found"))?;
-        Ok((kept.document, kept.event))
+        Ok(stored)
     }
 
     async fn kept_comment(&self, id: CommentId) -> Result<Option<Kept<Comment>>, Error> {
@@ -116,12 +130,11 @@ impl SqliteContent {
 
 #[async_trait]
 impl Comments for SqliteContent {
-    async fn create_comment(
+    async fn create_comments(
         &self,
-        comment: &Comment,
-        event: &Event,
-    ) -> Result<(Comment, Event), StoreError> {
-        let created = self.insert_comment(comment, event).await;
+        comments: &[(Comment, Event)],
+    ) -> Result<Vec<(Comment, Event)>, StoreError> {
+        let created = self.insert_comments(comments).await;
         created.map_err(|e| self.db.failed(e))
     }
 

@@ -3,6 +3,7 @@
 
 mod audit;
 mod counts;
+mod unread;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +12,9 @@ use async_trait::async_trait;
 use sqlx::{Error, FromRow};
 
 use crate::domain::event::{Event, Fact};
-use crate::domain::ids::{EventId, PostId};
+use crate::domain::ids::{EventId, PostId, UserId};
 use crate::domain::page::Cursor;
-use crate::domain::post::{Post, PostCounts};
+use crate::domain::post::{Post, PostCounts, PostStatus, Standing};
 use crate::ports::StoreError;
 use crate::ports::clock::Clock;
 use crate::ports::content::{Content, CreatePostError, Kept, PostFilter, place_of};
@@ -44,6 +45,10 @@ pub(super) const SHOWN: &str = "
     SELECT p.document, c.likes, c.comments, c.views, c.shares, c.bookmarks
     FROM posts AS p LEFT JOIN post_counts AS c ON c.post_id = p.id
     WHERE p.id = ?1 AND p.removed = 0";
+
+pub(super) const STANDINGS: &str = "
+    SELECT p.id, p.author_id, p.status FROM json_each(?1) AS w CROSS JOIN posts AS p
+    WHERE p.id = w.value AND p.removed = 0";
 
 pub(super) const PUBLISHED: &str = "
     SELECT p.document, c.likes, c.comments, c.views, c.shares, c.bookmarks
@@ -229,6 +234,18 @@ impl SqliteContent {
         rows.into_iter().map(PostRow::read).collect()
     }
 
+    async fn standings_of(&self, ids: &[PostId]) -> Result<HashMap<PostId, Standing>, Error> {
+        let rows: Vec<(String, i64, String)> =
+            sqlx::query_as(STANDINGS).bind(stored::rows(ids)?).fetch_all(self.db.readers()).await?;
+        let standing = |(id, author, status): (String, i64, String)| {
+            let found = PostStatus::parse(&status);
+            let status =
+                found.ok_or_else(|| unreadable(format_args!("{status:?} is no status")))?;
+            Ok((id.parse().map_err(unreadable)?, Standing { author: UserId(author), status }))
+        };
+        rows.into_iter().map(standing).collect()
+    }
+
     async fn counts_of(&self, ids: &[PostId]) -> Result<HashMap<PostId, PostCounts>, Error> {
         let rows: Vec<CountedRow> =
             sqlx::query_as(COUNTS).bind(stored::rows(ids)?).fetch_all(self.db.readers()).await?;
@@ -290,6 +307,10 @@ impl Content for SqliteContent {
     async fn replace_post(&self, post: &Kept<Post>, expected: EventId) -> Result<bool, StoreError> {
         let replaced = self.replace(post, expected).await;
         replaced.map_err(|e| self.db.failed(e))
+    }
+
+    async fn standings(&self, ids: &[PostId]) -> Result<HashMap<PostId, Standing>, StoreError> {
+        self.standings_of(ids).await.map_err(|e| self.db.failed(e))
     }
 
     async fn post_with_slug(&self, slug: &str) -> Result<Option<PostId>, StoreError> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::try_join;
 use sqlx::{Connection, Error};
 
 use crate::domain::event::{Event, InboxRead};
@@ -81,7 +82,7 @@ pub(super) const READ_THROUGH: [&str; 3] = [
     "INSERT INTO unread_counts (user_id, kind, unread)
      SELECT user_id, kind, count(*) FROM notifications
      WHERE user_id = ?1 AND is_read = 0
-       AND created_at > (SELECT read_through FROM inboxes WHERE user_id = ?1)
+       AND created_at > coalesce((SELECT read_through FROM inboxes WHERE user_id = ?1), 0)
      GROUP BY kind",
     "DELETE FROM read_marks
      WHERE user_id = ?1 AND at <= (SELECT read_through FROM inboxes WHERE user_id = ?1)",
@@ -237,8 +238,9 @@ impl Inbox for SqliteContent {
         self.tell(notices).await.map_err(|e| self.db.failed(e))?;
         let pairs = notices.iter().map(|notice| (notice.recipient, notice.notification.id));
         let users: BTreeSet<_> = notices.iter().map(|notice| notice.recipient).collect();
-        let items = self.items(&pairs.collect::<Vec<_>>()).await?;
-        Ok(Told { items, states: self.states(&users.into_iter().collect::<Vec<_>>()).await? })
+        let (pairs, users): (Vec<_>, Vec<_>) = (pairs.collect(), users.into_iter().collect());
+        let (items, states) = try_join(self.items(&pairs), self.states(&users)).await?;
+        Ok(Told { items, states })
     }
 
     async fn items(

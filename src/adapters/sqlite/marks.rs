@@ -1,6 +1,6 @@
 //! Marks on posts, and follows. Triggers count them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use sqlx::Error;
@@ -10,19 +10,34 @@ use crate::domain::mark::{Mark, MarkKey};
 use crate::domain::page::Cursor;
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
-use crate::ports::marks::{FollowCounts, Marks, OwnMarks, StoredMark};
+use crate::ports::marks::{FollowCounts, MarkChange, Marks, OwnMarks, StoredMark};
 
 use super::content::SqliteContent;
 use super::database::unreadable;
 use super::stored;
 
-const INSERT_MARK: &str = "
+/// One that is there, or of several the later ones, are passed over.
+pub(super) const INSERT_MARKS: &str = "
     INSERT INTO post_marks (post_id, kind, user_id, slot, is_on, event_id, event)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+    SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, w.value ->> 3, w.value ->> 4,
+           unhex(w.value ->> 5), w.value ->> 6
+    FROM jsonb_each(?1) AS w
+    WHERE true
+    ON CONFLICT DO NOTHING
+    RETURNING event_id";
 
-const REPLACE_MARK: &str = "
-    UPDATE post_marks SET is_on = ?5, event_id = ?6, event = ?7
-    WHERE post_id = ?1 AND kind = ?2 AND user_id = ?3 AND slot = ?4 AND event_id = ?8";
+pub(super) const REPLACE_MARKS: &str = "
+    UPDATE post_marks AS m
+    SET is_on = w.value ->> 4, event_id = unhex(w.value ->> 5), event = w.value ->> 6
+    FROM jsonb_each(?1) AS w
+    WHERE m.post_id = w.value ->> 0 AND m.kind = w.value ->> 1 AND m.user_id = w.value ->> 2
+      AND m.slot = w.value ->> 3 AND m.event_id = unhex(w.value ->> 7)
+    RETURNING event_id";
+
+pub(super) const MARKS: &str = "
+    SELECT w.key, m.is_on, m.event FROM json_each(?1) AS w CROSS JOIN post_marks AS m
+    WHERE m.post_id = w.value ->> 0 AND m.kind = w.value ->> 1 AND m.user_id = w.value ->> 2
+      AND m.slot = w.value ->> 3";
 
 const INSERT_FOLLOW: &str = "
     INSERT INTO follows (follower, followee, is_on, since, event_id, event)
@@ -68,51 +83,101 @@ pub(super) fn kind_and_slot(mark: &Mark) -> (&'static str, String) {
     }
 }
 
+/// A mark on a post as the statements above find it; none for a follow.
+fn mark_row(key: &MarkKey) -> Option<(String, &'static str, i64, String)> {
+    let (kind, slot) = kind_and_slot(&key.mark);
+    Some((key.mark.post()?.to_string(), kind, key.user.0, slot))
+}
+
 impl SqliteContent {
-    async fn find_mark(&self, key: &MarkKey) -> Result<Option<StoredMark>, Error> {
-        let query = if let Mark::Follow(followee) = key.mark {
-            sqlx::query_as("SELECT is_on, event FROM follows WHERE follower = ?1 AND followee = ?2")
-                .bind(key.user.0)
-                .bind(followee.0)
-        } else {
-            let (kind, slot) = kind_and_slot(&key.mark);
-            sqlx::query_as(
-                "SELECT is_on, event FROM post_marks
-                 WHERE user_id = ?1 AND post_id = ?2 AND kind = ?3 AND slot = ?4",
-            )
-            .bind(key.user.0)
-            .bind(key.mark.post().map(|post| post.to_string()))
-            .bind(kind)
-            .bind(slot)
-        };
+    async fn find_marks(&self, keys: &[MarkKey]) -> Result<HashMap<MarkKey, StoredMark>, Error> {
+        let mut found = HashMap::with_capacity(keys.len());
+        let on_posts: Vec<_> = keys.iter().filter(|key| key.mark.post().is_some()).collect();
+        if !on_posts.is_empty() {
+            let rows: Vec<(i64, bool, String)> = sqlx::query_as(MARKS)
+                .bind(stored::rows(on_posts.iter().map(|key| mark_row(key)))?)
+                .fetch_all(self.db.readers())
+                .await?;
+            for (place, on, event) in rows {
+                let key = usize::try_from(place).ok().and_then(|place| on_posts.get(place));
+                let key = key.ok_or_else(|| unreadable("a mark that nobody asked for"))?;
+                found.insert(**key, StoredMark { on, event: stored::event(&event)? });
+            }
+        }
+        for key in keys {
+            if let Mark::Follow(followee) = key.mark
+                && let Some(mark) = self.find_follow(key.user, followee).await?
+            {
+                found.insert(*key, mark);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn find_follow(
+        &self,
+        follower: UserId,
+        followee: UserId,
+    ) -> Result<Option<StoredMark>, Error> {
+        let query = sqlx::query_as(
+            "SELECT is_on, event FROM follows WHERE follower = ?1 AND followee = ?2",
+        )
+        .bind(follower.0)
+        .bind(followee.0);
         let row: Option<(bool, String)> = query.fetch_optional(self.db.readers()).await?;
         row.map(|(on, event)| Ok(StoredMark { on, event: stored::event(&event)? })).transpose()
     }
 
-    /// One statement, which the triggers make a transaction with what is counted.
-    async fn put_mark(
+    /// One statement for all new marks and one for all others, each of which the triggers make a transaction with
+    /// what is counted. Which marks were set is told by their events, each of which is about one mark.
+    async fn put_marks(&self, changes: &[MarkChange]) -> Result<Vec<bool>, Error> {
+        let (mut new, mut others, mut met) = (Vec::new(), Vec::new(), HashSet::new());
+        for MarkChange { key, mark, expected } in changes {
+            let Some((post, kind, user, slot)) = mark_row(key) else { continue };
+            // Of two rows for one mark SQLite would take any.
+            if !met.insert(key) {
+                continue;
+            }
+            let (on, id) = (i64::from(mark.on), stored::hex(mark.event.id.0));
+            let expected = expected.map(|event| stored::hex(event.0));
+            let rows = if expected.is_none() { &mut new } else { &mut others };
+            rows.push((post, kind, user, slot, on, id, stored::to_json(&mark.event)?, expected));
+        }
+        let mut set = HashSet::new();
+        for (statement, rows) in [(INSERT_MARKS, new), (REPLACE_MARKS, others)] {
+            if rows.is_empty() {
+                continue;
+            }
+            let query = sqlx::query_scalar(statement).bind(stored::rows(rows)?);
+            let ids: Vec<Vec<u8>> = query.fetch_all(&mut *self.writer().await?).await?;
+            for id in ids {
+                set.insert(EventId(stored::uuid(&id)?));
+            }
+        }
+        for MarkChange { key, mark, expected } in changes {
+            if let Mark::Follow(followee) = key.mark
+                && self.put_follow(key.user, followee, mark, *expected).await?
+            {
+                set.insert(mark.event.id);
+            }
+        }
+        Ok(changes.iter().map(|change| set.remove(&change.mark.event.id)).collect())
+    }
+
+    async fn put_follow(
         &self,
-        key: &MarkKey,
+        follower: UserId,
+        followee: UserId,
         mark: &StoredMark,
         expected: Option<EventId>,
     ) -> Result<bool, Error> {
-        let (id, event) = (mark.event.id.0, stored::to_json(&mark.event)?);
-        let mut query = if let Mark::Follow(followee) = key.mark {
-            sqlx::query(expected.map_or(INSERT_FOLLOW, |_| REPLACE_FOLLOW))
-                .bind(key.user.0)
-                .bind(followee.0)
-                .bind(mark.on)
-                .bind(mark.event.time.as_millis())
-        } else {
-            let (kind, slot) = kind_and_slot(&key.mark);
-            sqlx::query(expected.map_or(INSERT_MARK, |_| REPLACE_MARK))
-                .bind(key.mark.post().map(|post| post.to_string()))
-                .bind(kind)
-                .bind(key.user.0)
-                .bind(slot)
-                .bind(mark.on)
-        };
-        query = query.bind(&id.as_bytes()[..]).bind(event);
+        let mut query = sqlx::query(expected.map_or(INSERT_FOLLOW, |_| REPLACE_FOLLOW))
+            .bind(follower.0)
+            .bind(followee.0)
+            .bind(mark.on)
+            .bind(mark.event.time.as_millis())
+            .bind(&mark.event.id.0.as_bytes()[..])
+            .bind(stored::to_json(&mark.event)?);
         if let Some(expected) = &expected {
             query = query.bind(&expected.0.as_bytes()[..]);
         }
@@ -179,18 +244,12 @@ impl SqliteContent {
 
 #[async_trait]
 impl Marks for SqliteContent {
-    async fn mark(&self, key: &MarkKey) -> Result<Option<StoredMark>, StoreError> {
-        self.find_mark(key).await.map_err(|e| self.db.failed(e))
+    async fn marks(&self, keys: &[MarkKey]) -> Result<HashMap<MarkKey, StoredMark>, StoreError> {
+        self.find_marks(keys).await.map_err(|e| self.db.failed(e))
     }
 
-    async fn set_mark(
-        &self,
-        key: &MarkKey,
-        mark: &StoredMark,
-        expected: Option<EventId>,
-    ) -> Result<bool, StoreError> {
-        let set = self.put_mark(key, mark, expected).await;
-        set.map_err(|e| self.db.failed(e))
+    async fn set_marks(&self, changes: &[MarkChange]) -> Result<Vec<bool>, StoreError> {
+        self.put_marks(changes).await.map_err(|e| self.db.failed(e))
     }
 
     async fn own_marks(

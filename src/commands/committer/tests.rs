@@ -10,6 +10,7 @@ use crate::adapters::contract::model::{ModelLog, bare};
 use crate::adapters::contract::{absent, at, event_id, incarnation, published};
 use crate::adapters::memory::broker::MemoryBroker;
 use crate::adapters::memory::manual_clock::ManualClock;
+use crate::commands::gathered::missing;
 use crate::commands::recounts::Recounts;
 use crate::commands::settle::Settle;
 use crate::domain::channel::ChannelName;
@@ -17,7 +18,7 @@ use crate::domain::ids::{EventId, PostId, UserId};
 use crate::domain::namespace::Namespaces;
 use crate::metrics::CommitMetrics;
 use crate::ports::StoreError;
-use crate::ports::audit::content::{CountAudit, FollowTally, PostTally};
+use crate::ports::audit::content::{CountAudit, FollowTally, PostTally, UnreadTally};
 use crate::ports::broker::{Arriving, Broker};
 use crate::ports::event_log::{AppendError, LogCursor};
 use crate::relay::outbound::OutboundRelay;
@@ -332,11 +333,24 @@ impl CountAudit for Right {
     async fn recount_follows(&self, _: UserId) -> Result<Option<bool>, StoreError> {
         Ok(Some(false))
     }
+
+    async fn inboxes_after(&self, _: Option<UserId>, _: usize) -> Result<Vec<UserId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn unread_tallies(&self, _: &[UserId]) -> Result<Vec<UnreadTally>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn recount_unread(&self, _: UserId) -> Result<Option<bool>, StoreError> {
+        Ok(Some(false))
+    }
 }
 
 fn settling(bench: &Bench) -> Settle {
     let recounts = Arc::new(Recounts::new(Arc::new(Right)));
-    Settle { log: bench.log.clone(), committer: Arc::clone(&bench.committer), recounts }
+    let log: Arc<dyn EventLog> = bench.log.clone();
+    Settle { missing: missing(&log), committer: Arc::clone(&bench.committer), recounts }
 }
 
 #[tokio::test(start_paused = true)]

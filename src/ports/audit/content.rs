@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::domain::ids::{CommentId, EventId, PostId, UserId};
 use crate::domain::mark::MarkKey;
-use crate::domain::notification::Notice;
+use crate::domain::notification::{Notice, NotificationKind};
 use crate::domain::trending::Interaction;
 use crate::ports::StoreError;
 
@@ -72,6 +72,18 @@ pub struct FollowTally {
     pub counted: [i64; 2],
 }
 
+/// How many notifications of an inbox are unread, by kind in the order of [`NotificationKind::ALL`], as it is kept, and as
+/// the inbox makes it. Posts of followed authors are not kept, and zero in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadTally {
+    /// Whose inbox it is.
+    pub user: UserId,
+    /// What is kept.
+    pub kept: [i64; NotificationKind::ALL.len()],
+    /// What there is.
+    pub counted: [i64; NotificationKind::ALL.len()],
+}
+
 /// Compares counts with the documents that are counted.
 #[async_trait]
 pub trait CountAudit: Send + Sync {
@@ -106,4 +118,18 @@ pub trait CountAudit: Send + Sync {
     /// Counts who follow a user and whom the user follows again; says whether it was otherwise. `None`: it
     /// changed all the while.
     async fn recount_follows(&self, user: UserId) -> Result<Option<bool>, StoreError>;
+
+    /// All users who have an inbox, by their numbers after `after` (exclusive), at most `limit`.
+    async fn inboxes_after(
+        &self,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError>;
+
+    /// How many notifications of users are unread, in no particular order.
+    async fn unread_tallies(&self, users: &[UserId]) -> Result<Vec<UnreadTally>, StoreError>;
+
+    /// Counts the unread notifications of a user again; says whether it was otherwise. `None`: the inbox changed all the
+    /// while. Whatever else happens to the inbox at that moment, the count is right afterwards.
+    async fn recount_unread(&self, user: UserId) -> Result<Option<bool>, StoreError>;
 }

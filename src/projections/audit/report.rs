@@ -33,11 +33,13 @@ pub enum Check {
     PostCounts,
     /// Counts of followers that are not what the follows make them.
     FollowCounts,
+    /// Counts of unread notifications that are not what the inboxes make them.
+    UnreadCounts,
 }
 
 impl Check {
     /// All of them, in the order in which they are made: what one of them repairs may change what the next ones find.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnrelayedRuns,
         Self::UnappendedEvents,
         Self::UnprojectedEvents,
@@ -51,6 +53,7 @@ impl Check {
         Self::Totals,
         Self::PostCounts,
         Self::FollowCounts,
+        Self::UnreadCounts,
     ];
 
     /// The name, which never changes its meaning.
@@ -69,6 +72,7 @@ impl Check {
             Self::Totals => "totals",
             Self::PostCounts => "post_counts",
             Self::FollowCounts => "follow_counts",
+            Self::UnreadCounts => "unread_counts",
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::adapters::sqlite::{
 use crate::domain::event::LoggedEvent;
 use crate::domain::ids::{PostId, UserId};
 use crate::domain::mark::Mark;
-use crate::ports::audit::content::{FollowTally, PostTally};
+use crate::ports::audit::content::{FollowTally, PostTally, UnreadTally};
 use crate::ports::event_log::{AppendError, LogCursor, RelayLedger};
 
 /// What the clock shows, in milliseconds after the beginning.
@@ -251,6 +251,18 @@ impl CountAudit for Busy {
     }
 
     async fn recount_follows(&self, _: UserId) -> Result<Option<bool>, StoreError> {
+        Ok(None)
+    }
+
+    async fn inboxes_after(&self, _: Option<UserId>, _: usize) -> Result<Vec<UserId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn unread_tallies(&self, _: &[UserId]) -> Result<Vec<UnreadTally>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn recount_unread(&self, _: UserId) -> Result<Option<bool>, StoreError> {
         Ok(None)
     }
 }

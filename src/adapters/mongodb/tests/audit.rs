@@ -56,6 +56,9 @@ mod content {
                 Damage::Followers(user) => {
                     ("user_profiles", doc! { "_id": user.0 }, doc! { "followers": 3_i64 })
                 }
+                Damage::Unread(user) => {
+                    ("inboxes", doc! { "_id": user.0 }, doc! { "unread.liked": 2_i64 })
+                }
             };
             let collection = database.collection::<Document>(name);
             let change = async move {

@@ -108,6 +108,29 @@ async fn counts_are_put_right() {
     assert_eq!(counts[&UserId(5)].followers, 1);
 }
 
+async fn what_a_crash_left_uncounted_is_counted_when_it_is_put_again() {
+    let (community, store, db) = community(true).await;
+    let news = [(1, 10, 50, NotificationKind::Commented), (1, 11, 51, NotificationKind::Liked)];
+    community.put(&news).await;
+    // As a crash between the notification and its count would leave it.
+    let uncounted = doc! { "$inc": { "unread.commented": -1_i64, "version": -1_i64 } };
+    documents(&db, "inboxes").update_one(doc! { "_id": 1_i64 }, uncounted).await.unwrap();
+    assert_eq!(community.state(1).await.unread_count, 1);
+    community.put(&news[..1]).await;
+    assert_eq!(community.unread(1).await, [11, 10].map(event_id));
+    // An earlier version did not keep what it counted.
+    let never = doc! { "$unset": { "unread": "", "recounts": "" } };
+    documents(&db, "inboxes").update_one(doc! { "_id": 1_i64 }, never).await.unwrap();
+    let before = community.state(1).await;
+    assert_eq!(before.unread_count, 2);
+    let kept = documents(&db, "inboxes").find_one(doc! { "_id": 1_i64 }).await.unwrap().unwrap();
+    let unread = kept.get_document("unread").unwrap();
+    assert_eq!(*unread, doc! { "liked": 1_i64, "commented": 1_i64 });
+    community.put(&[(1, 12, 52, NotificationKind::Commented)]).await;
+    assert_eq!(community.unread(1).await, [12, 11, 10].map(event_id));
+    assert_eq!(store.recount_unread(UserId(1)).await.unwrap(), Some(false));
+}
+
 async fn what_a_crash_left_half_read_is_read() {
     let (community, _, db) = community(true).await;
     community.put(&[(1, 10, 50, NotificationKind::Commented)]).await;
@@ -198,6 +221,7 @@ macro_rules! tests {
 
 tests!(
     counts_are_put_right,
+    what_a_crash_left_uncounted_is_counted_when_it_is_put_again,
     what_a_crash_left_half_read_is_read,
     a_post_that_is_not_one_is_refused_by_the_validator,
     metadata_comes_back_exactly_and_its_known_fields_are_kept_beside,

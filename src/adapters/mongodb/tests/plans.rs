@@ -10,7 +10,7 @@ use crate::domain::post::PostStatus;
 use crate::ports::content::PostFilter;
 
 use super::super::{
-    comments, content, event_log, follows, inbox_items, inbox_states, marks, post_lists,
+    comments, content, event_log, follows, inbox_counts, inbox_items, marks, post_lists,
 };
 use super::*;
 
@@ -104,7 +104,7 @@ fn of_the_content() -> Vec<Query> {
     let (posted, put) = (("publishedAt", "publishedEvent"), ("createdAt", "eventId"));
     let told = inbox_items::posted_items(&[1, 2], DateTime::from_millis(1), Some(&after));
     let id = stored::event_id(event_id(1));
-    let unread = inbox_states::unread(7, &Default::default());
+    let unread = inbox_counts::unread(7, DateTime::MIN);
     let by_time: &[_] = &["by_time", "unread"];
     let mut queries = lists();
     queries.extend([

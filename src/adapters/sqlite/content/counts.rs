@@ -10,7 +10,7 @@ use crate::adapters::sqlite::database::unreadable;
 use crate::adapters::sqlite::stored;
 use crate::domain::ids::{PostId, UserId};
 use crate::ports::StoreError;
-use crate::ports::audit::content::{CountAudit, FollowTally, PostTally};
+use crate::ports::audit::content::{CountAudit, FollowTally, PostTally, UnreadTally};
 
 use super::SqliteContent;
 
@@ -186,5 +186,22 @@ impl CountAudit for SqliteContent {
         let changed = self.recount(query).await.map_err(|e| self.db.failed(e))?;
         let was_wrong = before.iter().any(|tally| tally.kept != tally.counted);
         Ok(Some(changed && was_wrong))
+    }
+
+    async fn inboxes_after(
+        &self,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        self.inboxes_from(after, limit).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn unread_tallies(&self, users: &[UserId]) -> Result<Vec<UnreadTally>, StoreError> {
+        self.tallied_unread(users).await.map_err(|e| self.db.failed(e))
+    }
+
+    async fn recount_unread(&self, user: UserId) -> Result<Option<bool>, StoreError> {
+        let recounted = self.recounted_unread(user).await;
+        recounted.map(Some).map_err(|e| self.db.failed(e))
     }
 }

@@ -89,6 +89,10 @@ mod content {
                         "UPDATE user_counts SET followers = followers + 3 WHERE user_id = {user}"
                     )
                 }
+                Damage::Unread(user) => format!(
+                    "UPDATE unread_counts SET unread = unread + 2
+                     WHERE user_id = {user} AND kind = 'liked'"
+                ),
             };
             order(&path, Schema::Log, statement)
         };
