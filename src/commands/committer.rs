@@ -58,6 +58,26 @@ pub struct Committer {
     metrics: CommitMetrics,
 }
 
+/// An event that is queued.
+pub struct Submitted {
+    committed: oneshot::Receiver<oneshot::Receiver<Positions>>,
+    append_timeout: Duration,
+    relay_wait_timeout: Duration,
+}
+
+impl Submitted {
+    /// Waits as [`Committer::commit`] does.
+    pub async fn wait(self) -> Result<Positions, Problem> {
+        let relayed = match tokio::time::timeout(self.append_timeout, self.committed).await {
+            Ok(Ok(relayed)) => relayed,
+            // The event stays queued and may still be appended.
+            Ok(Err(_)) | Err(_) => return Err(Problem::outcome_unknown()),
+        };
+        let positions = tokio::time::timeout(self.relay_wait_timeout, relayed).await;
+        Ok(positions.ok().and_then(Result::ok).unwrap_or_default())
+    }
+}
+
 /// The task behind a [`Committer`].
 pub struct CommitLoop {
     queue: mpsc::Receiver<Submission>,
@@ -117,6 +137,12 @@ impl Committer {
     /// answers; the positions are empty if it was not relayed within the time
     /// that the settings allow.
     pub async fn commit(&self, event: Event) -> Result<Positions, Problem> {
+        self.submit(event)?.wait().await
+    }
+
+    /// Queues an event, behind those that were queued before. It is to be waited for, and is committed all the same if
+    /// nobody does.
+    pub fn submit(&self, event: Event) -> Result<Submitted, Problem> {
         let (committed, receiver) = oneshot::channel();
         let bytes = weight(&event).min(self.options.queue_max_bytes);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -129,13 +155,8 @@ impl Committer {
             self.metrics.unqueued();
             return Err(self.queue_full());
         }
-        let relayed = match tokio::time::timeout(self.options.append_timeout, receiver).await {
-            Ok(Ok(relayed)) => relayed,
-            // The event stays queued and may still be appended.
-            Ok(Err(_)) | Err(_) => return Err(Problem::outcome_unknown()),
-        };
-        let positions = tokio::time::timeout(self.options.relay_wait_timeout, relayed).await;
-        Ok(positions.ok().and_then(Result::ok).unwrap_or_default())
+        let CommitOptions { append_timeout, relay_wait_timeout, .. } = self.options;
+        Ok(Submitted { committed: receiver, append_timeout, relay_wait_timeout })
     }
 
     fn queue_full(&self) -> Problem {

@@ -116,7 +116,7 @@ impl Bench {
         let (inbound, deliveries) = mpsc::channel(64);
         let relay = inbound_of(&hub, broker.clone(), namespaces);
         let (told, lapses) = mpsc::channel(64);
-        tokio::spawn(relay.run(Incoming { deliveries, lapses }, compare_interval));
+        tokio::spawn(relay.run(Incoming { deliveries, lapses, shortcut: Arc::default() }, compare_interval));
         let lapses = told;
         let (body, heard) = mpsc::channel(64);
         let (live, is_live) = oneshot::channel();
@@ -279,7 +279,7 @@ async fn a_gap_whose_epoch_is_over_is_told() {
     let namespaces = Arc::new(Namespaces::new([], None));
     let (inbound, deliveries) = mpsc::channel(8);
     let (_told, lapses) = mpsc::channel(8);
-    let incoming = Incoming { deliveries, lapses };
+    let incoming = Incoming { deliveries, lapses, shortcut: Arc::default() };
     tokio::spawn(inbound_of(&bench.hub, anew, namespaces).run(incoming, LONG));
     bench.publish(2).await;
     inbound.send(Arriving::Publication(bench.publish(3).await)).await.unwrap();
