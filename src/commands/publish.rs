@@ -42,11 +42,29 @@ pub type Places = Vec<Option<StreamPosition>>;
 #[derive(Debug)]
 pub struct Prepared {
     /// What happens in the durable channels, if there are any.
-    durable: Option<Event>,
+    durable: Option<Box<Event>>,
     /// What the broker takes at once for the others.
     passing: Vec<Outgoing>,
     /// For each channel, whether it is durable.
     is_durable: Vec<bool>,
+}
+
+/// A publication that goes on by itself.
+pub enum Begun {
+    /// It is done, and its only place is this.
+    Done(Option<StreamPosition>),
+    /// It will be in the log.
+    Submitted(Submitted),
+}
+
+impl Begun {
+    /// Waits for the end; returns what [`Publish::run`] does, or fewer places where there are none.
+    pub async fn wait(self) -> Result<Places, Problem> {
+        match self {
+            Self::Done(place) => Ok(vec![place]),
+            Self::Submitted(submitted) => submitted.wait().await,
+        }
+    }
 }
 
 /// The command.
@@ -81,7 +99,8 @@ impl Publish {
             }
             _ => {
                 let channels_that = |are: bool| {
-                    let wanted = zip(&publishing.channels, &is_durable).filter(|(_, is)| **is == are);
+                    let wanted =
+                        zip(&publishing.channels, &is_durable).filter(|(_, is)| **is == are);
                     wanted.map(|(channel, _)| channel.clone()).collect()
                 };
                 let durable = Publishing { channels: channels_that(true), ..publishing.clone() };
@@ -92,12 +111,25 @@ impl Publish {
         Prepared { durable, passing, is_durable }
     }
 
-    /// Publishes at once what needs no wait: it is not durable, and the broker is in this process. False if it has to be
-    /// waited for; then nothing has happened.
-    pub fn now(&self, prepared: &Prepared) -> bool {
+    /// Publishes at once what needs no wait: it is not durable, and the broker is in this process. Returns where, or `None`
+    /// if it has to be waited for; then nothing has happened.
+    pub fn now(&self, prepared: &Prepared) -> Option<Option<StreamPosition>> {
         match (&prepared.durable, &*prepared.passing) {
-            (None, [outgoing]) => self.broker.publish_now(outgoing).is_some(),
-            _ => false,
+            (None, [outgoing]) => self.broker.publish_now(outgoing),
+            _ => None,
+        }
+    }
+
+    /// Begins what then goes on by itself, whoever waits for it. Gives back what somebody has to see to: then nothing has
+    /// happened.
+    pub fn begin(&self, prepared: Prepared) -> Result<Begun, Box<Prepared>> {
+        match prepared {
+            Prepared { durable: Some(event), passing, is_durable } if passing.is_empty() => {
+                self.committer.submit(*event).map(Begun::Submitted).map_err(|event| {
+                    Box::new(Prepared { durable: Some(event), passing, is_durable })
+                })
+            }
+            prepared => self.now(&prepared).map(Begun::Done).ok_or_else(|| Box::new(prepared)),
         }
     }
 
@@ -126,11 +158,12 @@ impl Publish {
         outcomes
     }
 
-    async fn finish(&self, prepared: Prepared) -> Result<Places, Problem> {
+    /// Publishes what was prepared; see [`Publish::run`].
+    pub async fn finish(&self, prepared: Prepared) -> Result<Places, Problem> {
         let Prepared { durable, passing, is_durable } = prepared;
         let mut durable_at = Vec::new();
         if let Some(event) = durable {
-            durable_at = self.committer.commit(event).await?;
+            durable_at = self.committer.commit(*event).await?;
         }
         let mut passing_at = Vec::new();
         if !passing.is_empty() {
@@ -144,13 +177,26 @@ impl Publish {
         Ok(is_durable.into_iter().map(place).collect())
     }
 
-    /// Commits events in their order, and waits for all of them.
+    /// Commits events in their order, and waits for all of them. They crowd out none of their own: where the queue has no
+    /// more room, those that are in it are waited for first.
     async fn commit(&self, run: Vec<Prepared>) -> Vec<Result<(), Problem>> {
-        let events = run.into_iter().filter_map(|prepared| prepared.durable);
-        let submitted: Vec<_> = events.map(|event| self.committer.submit(event)).collect();
-        let wait =
-            async |submitted: Result<Submitted, Problem>| submitted?.wait().await.map(drop);
-        join_all(submitted.into_iter().map(wait)).await
+        let (mut outcomes, mut waiting) = (Vec::with_capacity(run.len()), Vec::new());
+        for mut event in run.into_iter().filter_map(|prepared| prepared.durable) {
+            loop {
+                match self.committer.submit(*event) {
+                    Ok(submitted) => waiting.push(submitted),
+                    Err(_) if waiting.is_empty() => outcomes.push(Err(self.committer.queue_full())),
+                    Err(refused) => {
+                        outcomes.extend(wait_for(std::mem::take(&mut waiting)).await);
+                        event = refused;
+                        continue;
+                    }
+                }
+                break;
+            }
+        }
+        outcomes.extend(wait_for(waiting).await);
+        outcomes
     }
 
     async fn pass_on(&self, run: Vec<Prepared>) -> Vec<Result<(), Problem>> {
@@ -160,11 +206,10 @@ impl Publish {
         vec![outcome; count]
     }
 
-    fn durable(&self, publishing: Publishing, id: EventId) -> Event {
+    fn durable(&self, publishing: Publishing, id: EventId) -> Box<Event> {
         let Publishing { channels, data, tags, info, actor, options } = publishing;
-        let fact =
-            Fact::ChannelPublished(BarePublication { channels, data, tags, info, options });
-        Event { id, actor, time: self.clock.now(), fact }
+        let fact = Fact::ChannelPublished(BarePublication { channels, data, tags, info, options });
+        Box::new(Event { id, actor, time: self.clock.now(), fact })
     }
 
     fn passing(&self, publishing: Publishing) -> Vec<Outgoing> {
@@ -178,6 +223,11 @@ impl Publish {
         };
         channels.into_iter().map(outgoing).collect()
     }
+}
+
+async fn wait_for(submitted: Vec<Submitted>) -> Vec<Result<(), Problem>> {
+    let wait = async |submitted: Submitted| submitted.wait().await.map(drop);
+    join_all(submitted.into_iter().map(wait)).await
 }
 
 /// What becomes of a publication.

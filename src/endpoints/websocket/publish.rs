@@ -28,7 +28,7 @@ impl Session {
     /// to be; else they wait once for all. Each has its answer, in their order, and one that is refused holds up no other.
     pub(super) async fn publish(&mut self, id: u32, request: PublishRequest) {
         let first = match self.prepare(request) {
-            Ok(prepared) if !self.app.publish.now(&prepared) => prepared,
+            Ok(prepared) if self.app.publish.now(&prepared).is_none() => prepared,
             outcome => return self.tell(id, outcome.map(drop)),
         };
         let (mut said, mut waiting) = (vec![(id, Said::Waiting)], vec![first]);
@@ -81,9 +81,12 @@ impl Session {
     }
 
     fn tell(&self, id: u32, outcome: Result<(), ClientError>) {
-        self.reply(id, match outcome {
-            Ok(()) => ReplyBody::Publish(Empty {}),
-            Err(error) => ReplyBody::Error(error),
-        });
+        self.reply(
+            id,
+            match outcome {
+                Ok(()) => ReplyBody::Publish(Empty {}),
+                Err(error) => ReplyBody::Error(error),
+            },
+        );
     }
 }
