@@ -17,7 +17,7 @@ use crate::adapters::redis::{
 use crate::adapters::system::SystemEntropy;
 use crate::domain::trending::Weights;
 use crate::ports::audit::trending::ClearTrending;
-use crate::ports::broker::Broker;
+use crate::ports::broker::{Broker, Shortcut};
 use crate::ports::presence::Presence;
 use crate::ports::rate_limits::RateLimits;
 use crate::ports::session_cache::SessionCache;
@@ -48,12 +48,14 @@ pub(super) async fn open(
 ) -> Result<RealtimePorts, AppError> {
     let (sink, deliveries) = mpsc::channel(DELIVERY_QUEUE_MAX);
     let (told, lapses) = mpsc::channel(LAPSE_QUEUE_MAX);
-    let incoming = Incoming { deliveries, lapses };
+    let shortcut = Arc::new(Shortcut::default());
+    let incoming = Incoming { deliveries, lapses, shortcut: Arc::clone(&shortcut) };
     let weights = weights(&settings.trending.weights);
     let alone = Arc::new(MemoryRateLimits::new(Arc::clone(&surroundings.clock)));
     let StoreUrl::Redis(url) = &settings.realtime.url else {
         let Surroundings { ledger, present, clock, .. } = surroundings;
         let broker = MemoryBroker::new(ledger, present, clock, sink).await?;
+        let broker = broker.going_by(shortcut);
         let broker = broker.holding_at_most(settings.realtime.history_max_bytes);
         return Ok(RealtimePorts {
             broker: Arc::new(broker),

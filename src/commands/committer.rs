@@ -1,11 +1,12 @@
 //! The committer: the only way into the event log.
 
+use std::iter::zip;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::lease::Lease;
 use crate::domain::event::{Event, LoggedEvent};
@@ -43,7 +44,10 @@ struct Submission {
 
 /// Whoever waits for an event to be durable.
 struct Waiter {
-    committed: oneshot::Sender<oneshot::Receiver<Positions>>,
+    /// Told when it is.
+    committed: oneshot::Sender<Instant>,
+    /// Told when the broker has it as well.
+    relayed: oneshot::Sender<Positions>,
     /// Its share of the bytes that may wait.
     _share: OwnedSemaphorePermit,
 }
@@ -56,6 +60,38 @@ pub struct Committer {
     bytes: Arc<Semaphore>,
     committed_through: Arc<AtomicU64>,
     metrics: CommitMetrics,
+}
+
+/// An event that is queued. It goes its way whether it is waited for or not.
+pub struct Submitted {
+    committed: oneshot::Receiver<Instant>,
+    relayed: oneshot::Receiver<Positions>,
+    append_timeout: Duration,
+    relay_wait_timeout: Duration,
+}
+
+impl Submitted {
+    /// Waits as [`Committer::commit`] does.
+    pub async fn wait(mut self) -> Result<Positions, Problem> {
+        let give_up = Instant::now() + self.append_timeout;
+        let patience = self.relay_wait_timeout.min(self.append_timeout);
+        // What is relayed is durable: mostly there is only this to wait for, and to be woken for.
+        let goes_untold = match timeout(patience, &mut self.relayed).await {
+            Ok(Ok(positions)) => return Ok(positions),
+            // Whoever relays it does not tell where.
+            Ok(Err(_)) => true,
+            Err(_) => false,
+        };
+        let Ok(Ok(committed)) = timeout_at(give_up, self.committed).await else {
+            // The event stays queued and may still be appended.
+            return Err(Problem::outcome_unknown());
+        };
+        if goes_untold {
+            return Ok(Positions::new());
+        }
+        let positions = timeout_at(committed + self.relay_wait_timeout, self.relayed).await;
+        Ok(positions.ok().and_then(Result::ok).unwrap_or_default())
+    }
 }
 
 /// The task behind a [`Committer`].
@@ -117,28 +153,37 @@ impl Committer {
     /// answers; the positions are empty if it was not relayed within the time
     /// that the settings allow.
     pub async fn commit(&self, event: Event) -> Result<Positions, Problem> {
-        let (committed, receiver) = oneshot::channel();
-        let bytes = weight(&event).min(self.options.queue_max_bytes);
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let share = Arc::clone(&self.bytes).try_acquire_many_owned(bytes);
-        let share = share.map_err(|_| self.queue_full())?;
-        let submission = Submission { event, waiter: Waiter { committed, _share: share } };
-        // Before it is sent, for the loop may have taken it by the time that it was.
-        self.metrics.queued();
-        if self.queue.try_send(submission).is_err() {
-            self.metrics.unqueued();
-            return Err(self.queue_full());
-        }
-        let relayed = match tokio::time::timeout(self.options.append_timeout, receiver).await {
-            Ok(Ok(relayed)) => relayed,
-            // The event stays queued and may still be appended.
-            Ok(Err(_)) | Err(_) => return Err(Problem::outcome_unknown()),
-        };
-        let positions = tokio::time::timeout(self.options.relay_wait_timeout, relayed).await;
-        Ok(positions.ok().and_then(Result::ok).unwrap_or_default())
+        self.submit(event).map_err(|_| self.queue_full())?.wait().await
     }
 
-    fn queue_full(&self) -> Problem {
+    /// Queues an event, behind those that were queued before; gives it back if the queue is full. It is committed even if
+    /// nobody waits for that.
+    pub fn submit(&self, event: Event) -> Result<Submitted, Box<Event>> {
+        let (committed, is_committed) = oneshot::channel();
+        let (relayed, is_relayed) = oneshot::channel();
+        let bytes = weight(&event).min(self.options.queue_max_bytes);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Ok(share) = Arc::clone(&self.bytes).try_acquire_many_owned(bytes) else {
+            return Err(Box::new(event));
+        };
+        let submission = Submission { event, waiter: Waiter { committed, relayed, _share: share } };
+        // Before it is sent, for the loop may have taken it by the time that it was.
+        self.metrics.queued();
+        if let Err(refused) = self.queue.try_send(submission) {
+            self.metrics.unqueued();
+            return Err(Box::new(refused.into_inner().event));
+        }
+        let CommitOptions { append_timeout, relay_wait_timeout, .. } = self.options;
+        Ok(Submitted {
+            committed: is_committed,
+            relayed: is_relayed,
+            append_timeout,
+            relay_wait_timeout,
+        })
+    }
+
+    /// What becomes of an event for which the queue had no room.
+    pub fn queue_full(&self) -> Problem {
         self.metrics.refused();
         let detail = "More writes are waiting for the event log than it takes. Try again later.";
         let problem = Problem::new(ProblemKind::Unavailable, "event_queue_full", detail);
@@ -235,18 +280,13 @@ impl CommitLoop {
     }
 
     fn hand_over(&self, batch: Vec<LoggedEvent>, waiters: Vec<Waiter>) {
-        let (mut relaying, mut relayed) =
-            (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for logged in batch {
-            let (done, receiver) = oneshot::channel();
-            relaying.push(Relaying { logged, done });
-            relayed.push(receiver);
-        }
-        self.outbound.offer(relaying);
-        for (waiter, receiver) in waiters.into_iter().zip(relayed) {
+        let now = Instant::now();
+        let relaying = zip(batch, waiters).map(|(logged, waiter)| {
             // Who waited may have given up; the event is relayed all the same.
-            let _ = waiter.committed.send(receiver);
-        }
+            let _ = waiter.committed.send(now);
+            Relaying { logged, done: waiter.relayed }
+        });
+        self.outbound.offer(relaying);
     }
 }
 

@@ -96,6 +96,10 @@ pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
         let detail = "Texts must not contain the NUL character.";
         return Err(Problem::new(ProblemKind::Invalid, "nul_character", detail));
     }
+    // Nearly all can be read; what cannot is read once more, to say where it is wrong.
+    if let Ok(read) = serde_json::from_slice(raw) {
+        return Ok(read);
+    }
     let mut reader = serde_json::Deserializer::from_slice(raw);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|fault| {
         let (field, error) = (fault.path().to_string(), fault.into_inner());

@@ -33,6 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
@@ -170,6 +171,27 @@ impl Hub {
             }
         }
         true
+    }
+
+    /// The same at once; gives the delivery back, and nobody hears of it, if the queue of a shard is full.
+    pub fn deliver_now(&self, delivery: Delivery) -> Result<(), Delivery> {
+        let Some(wanted) = self.registry.shards_of(&delivery.channel) else { return Ok(()) };
+        let mut places = Vec::with_capacity(wanted.count_ones() as usize);
+        for (number, shard) in self.shards.iter().enumerate() {
+            if wanted >> number & 1 == 1 {
+                match shard.try_reserve() {
+                    Ok(place) => places.push(place),
+                    Err(TrySendError::Full(())) => return Err(delivery),
+                    // A shard that has stopped has no subscribers.
+                    Err(TrySendError::Closed(())) => {}
+                }
+            }
+        }
+        let broadcast = Arc::new(Broadcast::new(delivery));
+        for place in places {
+            place.send(shard::Message::Deliver(Arc::clone(&broadcast)));
+        }
+        Ok(())
     }
 
     /// Tells the subscribers on this node that want to know it that somebody came or went.

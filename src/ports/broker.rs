@@ -1,5 +1,7 @@
 //! The broker: carries publications between nodes and remembers the latest of each channel.
 
+mod shortcut;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::domain::publication::{
 };
 
 use super::StoreError;
+
+pub use shortcut::Shortcut;
 
 /// How much of a channel's past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +114,13 @@ pub trait Broker: Send + Sync {
     /// again is safe for entries with an event. Returns each entry's place: none without retention, and where a
     /// version was not published.
     async fn publish(&self, batch: &[Outgoing]) -> Result<Vec<Option<StreamPosition>>, StoreError>;
+
+    /// Publishes as [`Broker::publish`] does, but only if nothing has to be waited for and little has to be done: it may be
+    /// called on a thread that must not be held up. `None` if not; then nothing has taken place.
+    fn publish_now(&self, outgoing: &Outgoing) -> Option<Option<StreamPosition>> {
+        let _ = outgoing;
+        None
+    }
 
     /// Tells the nodes that are subscribed to the channel that somebody came or went, in order with publications.
     /// It is kept nowhere and gets no offset; one that is lost is lost.

@@ -13,10 +13,12 @@ use crate::domain::channel::ChannelName;
 use crate::domain::namespace::Namespaces;
 use crate::domain::publication::{Delivery, Epoch, StreamPosition};
 use crate::hub::{Arrival, Hub};
-use crate::ports::broker::{Arriving, Broker, HistoryQuery, Lapse, Retention};
+use crate::ports::broker::{Arriving, Broker, HistoryQuery, Lapse, Retention, Shortcut};
 
 /// Channels whose tops are asked for at once. Deliveries wait meanwhile.
 const COMPARED_AT_ONCE: usize = 128;
+/// What is taken from the queue at once.
+const TAKEN_AT_ONCE: usize = 256;
 
 /// What the broker brings to a node.
 pub struct Incoming {
@@ -24,6 +26,8 @@ pub struct Incoming {
     pub deliveries: mpsc::Receiver<Arriving>,
     /// Where deliveries were interrupted.
     pub lapses: mpsc::Receiver<Lapse>,
+    /// How a broker in this process goes round the queue.
+    pub shortcut: Arc<Shortcut>,
 }
 
 /// Hands deliveries to the hub. One that did not arrive is read from the
@@ -65,19 +69,29 @@ impl Inbound {
 
     /// Serves until the broker is gone, and compares all tops every `compare_interval`.
     pub async fn run(self, incoming: Incoming, compare_interval: Duration) {
-        let Incoming { mut deliveries, mut lapses } = incoming;
+        let Incoming { mut deliveries, mut lapses, shortcut } = incoming;
+        let hub = Arc::clone(&self.hub);
+        shortcut.open(move |delivery| hand_over_now(&hub, delivery));
         let mut rounds = interval(compare_interval);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is at once, when nobody has subscribed.
         rounds.tick().await;
-        let mut due = VecDeque::new();
+        let (mut due, mut taken) = (VecDeque::new(), Vec::with_capacity(TAKEN_AT_ONCE));
         loop {
             tokio::select! {
-                arriving = deliveries.recv() => match arriving {
-                    Some(Arriving::Publication(delivery)) => self.take(delivery).await,
-                    Some(Arriving::Passage(passage)) => self.hub.tell(passage).await,
-                    None => return,
-                },
+                count = deliveries.recv_many(&mut taken, TAKEN_AT_ONCE) => {
+                    if count == 0 {
+                        return;
+                    }
+                    shortcut.begin();
+                    for arriving in taken.drain(..) {
+                        match arriving {
+                            Arriving::Publication(delivery) => self.take(delivery).await,
+                            Arriving::Passage(passage) => self.hub.tell(passage).await,
+                        }
+                    }
+                    shortcut.arrived(count);
+                }
                 Some(lapse) = lapses.recv() => due.extend(lapse.channels),
                 _ = rounds.tick(), if due.is_empty() => due.extend(self.hub.registry().names()),
                 // In turns with deliveries, a few at a time.
@@ -204,6 +218,15 @@ impl Inbound {
         self.follows.hear(&delivery).await;
         self.hub.deliver(delivery).await;
     }
+}
+
+/// Hands over what only subscribers want to hear of, and which cannot be missing: it has no place in a stream. What the node
+/// itself may be subscribed to is given back.
+fn hand_over_now(hub: &Hub, delivery: Delivery) -> Result<(), Delivery> {
+    if delivery.epoch.is_some() || matches!(delivery.channel.namespace(), Some("node" | "author")) {
+        return Err(delivery);
+    }
+    hub.deliver_now(delivery)
 }
 
 #[cfg(test)]

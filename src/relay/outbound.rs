@@ -37,7 +37,7 @@ pub struct Outbound {
 
 impl Outbound {
     /// Takes events that were just committed, in their order.
-    pub fn offer(&self, relaying: Vec<Relaying>) {
+    pub fn offer(&self, relaying: impl IntoIterator<Item = Relaying>) {
         for one in relaying {
             let seq = one.logged.seq;
             if self.queue.try_send(one).is_err() {

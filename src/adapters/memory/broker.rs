@@ -15,7 +15,9 @@ use crate::domain::ids::EventId;
 use crate::domain::publication::{Delivery, Epoch, Passage, Publication, StreamPosition, Version};
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
-use crate::ports::broker::{Arriving, Broker, HistoryPage, HistoryQuery, Outgoing, Retention};
+use crate::ports::broker::{
+    Arriving, Broker, HistoryPage, HistoryQuery, Outgoing, Retention, Shortcut,
+};
 use crate::ports::clock::Clock;
 use crate::ports::event_log::{RelayLedger, last_version};
 use crate::ports::present::PresentReader;
@@ -27,6 +29,7 @@ pub struct MemoryBroker {
     streams: DashMap<ChannelName, Stream, FxBuildHasher>,
     subscribed: DashSet<ChannelName, FxBuildHasher>,
     sink: mpsc::Sender<Arriving>,
+    shortcut: Arc<Shortcut>,
     ledger: Arc<dyn RelayLedger>,
     present: PresentReader,
     clock: Arc<dyn Clock>,
@@ -91,6 +94,7 @@ impl MemoryBroker {
             streams: DashMap::default(),
             subscribed: DashSet::default(),
             sink,
+            shortcut: Arc::default(),
             ledger,
             present,
             clock,
@@ -100,6 +104,12 @@ impl MemoryBroker {
             held_bytes: AtomicUsize::new(0),
             max_bytes: MAX_BYTES_DEFAULT,
         })
+    }
+
+    /// Has publications without a place in a stream go by `shortcut` where that is open. Whoever takes deliveries from the
+    /// sink has to tell it.
+    pub fn going_by(self, shortcut: Arc<Shortcut>) -> Self {
+        Self { shortcut, ..self }
     }
 
     /// Bounds what the histories of all channels hold together.
@@ -196,46 +206,68 @@ impl MemoryBroker {
     }
 
     async fn publish_one(&self, outgoing: &Outgoing) -> Result<Option<StreamPosition>, StoreError> {
-        let channel = &outgoing.channel;
-        if let Some(retention) = outgoing.retention {
-            self.warm(channel, retention).await?;
-        }
-        // The place in the queue is taken first, so that offsets are queued in
-        // their order without waiting under the stream's lock.
-        let place = self.sink.reserve().await.map_err(|_| stopped())?;
-        let mut publication =
-            Publication { offset: 0, event: outgoing.event, body: Arc::clone(&outgoing.body) };
         let Some(retention) = outgoing.retention else {
-            if self.subscribed.contains(channel) {
-                let delivery = Delivery { channel: channel.clone(), epoch: None, publication };
-                place.send(Arriving::Publication(delivery));
+            if let Some(delivery) = self.pass_on(outgoing) {
+                let place = self.sink.reserve().await.map_err(|_| stopped())?;
+                self.send(place, Arriving::Publication(delivery));
             }
             return Ok(None);
         };
-        let now = self.clock.now();
-        let mut stream = self.streams.get_mut(channel).ok_or_else(stopped)?;
-        (stream.retention, stream.used_at) = (retention, now);
-        if let Some(known) = outgoing.event.and_then(|event| stream.offset_of(event)) {
-            return Ok(Some(StreamPosition { epoch: stream.epoch.clone(), offset: known }));
+        self.warm(&outgoing.channel, retention).await?;
+        // The place in the queue is taken first, so that offsets are queued in
+        // their order without waiting under the stream's lock.
+        let place = self.sink.reserve().await.map_err(|_| stopped())?;
+        self.put(outgoing, retention, place).ok_or_else(stopped)
+    }
+
+    /// Passes on what the history does not keep; gives back what has to be queued for that.
+    fn pass_on(&self, outgoing: &Outgoing) -> Option<Delivery> {
+        let Outgoing { channel, event, body, .. } = outgoing;
+        if !self.subscribed.contains(channel) {
+            return None;
         }
-        if let Some(version) = &outgoing.version {
+        let publication = Publication { offset: 0, event: *event, body: Arc::clone(body) };
+        let delivery = Delivery { channel: channel.clone(), epoch: None, publication };
+        self.shortcut.take(delivery).err()
+    }
+
+    /// Puts a publication into the stream of its channel and queues it; `None` if there is no stream.
+    fn put(
+        &self,
+        outgoing: &Outgoing,
+        retention: Retention,
+        place: mpsc::Permit<'_, Arriving>,
+    ) -> Option<Option<StreamPosition>> {
+        let Outgoing { channel, event, body, version, .. } = outgoing;
+        let now = self.clock.now();
+        let mut stream = self.streams.get_mut(channel)?;
+        (stream.retention, stream.used_at) = (retention, now);
+        if let Some(known) = event.and_then(|event| stream.offset_of(event)) {
+            return Some(Some(StreamPosition { epoch: stream.epoch.clone(), offset: known }));
+        }
+        if let Some(version) = version {
             if !version.succeeds(stream.version.as_ref()) {
-                return Ok(None);
+                return Some(None);
             }
             stream.version = Some(version.clone());
         }
-        publication.offset = stream.top + 1;
+        let offset = stream.top + 1;
+        let publication = Publication { offset, event: *event, body: Arc::clone(body) };
         self.change(&mut stream, |stream| {
             stream.push(publication.clone(), now);
             stream.expire(now);
         });
         let epoch = stream.epoch.clone();
-        let position = StreamPosition { epoch: epoch.clone(), offset: publication.offset };
         if self.subscribed.contains(channel) {
-            let delivery = Delivery { channel: channel.clone(), epoch: Some(epoch), publication };
-            place.send(Arriving::Publication(delivery));
+            let (channel, epoch) = (channel.clone(), Some(epoch.clone()));
+            self.send(place, Arriving::Publication(Delivery { channel, epoch, publication }));
         }
-        Ok(Some(position))
+        Some(Some(StreamPosition { epoch, offset }))
+    }
+
+    fn send(&self, place: mpsc::Permit<'_, Arriving>, arriving: Arriving) {
+        self.shortcut.queued();
+        place.send(arriving);
     }
 }
 
@@ -250,11 +282,29 @@ impl Broker for MemoryBroker {
         Ok(positions)
     }
 
+    fn publish_now(&self, outgoing: &Outgoing) -> Option<Option<StreamPosition>> {
+        let Some(retention) = outgoing.retention else {
+            if let Some(delivery) = self.pass_on(outgoing) {
+                let place = self.sink.try_reserve().ok()?;
+                self.send(place, Arriving::Publication(delivery));
+            }
+            return Some(None);
+        };
+        // What makes room looks through all streams, and a stream begins with what the ledger has.
+        if self.held_bytes.load(Ordering::Relaxed) > self.max_bytes {
+            return None;
+        }
+        let place = self.sink.try_reserve().ok()?;
+        self.put(outgoing, retention, place)
+    }
+
     async fn announce(&self, passage: &Passage) -> Result<(), StoreError> {
         if !self.subscribed.contains(&passage.channel) {
             return Ok(());
         }
-        self.sink.send(Arriving::Passage(passage.clone())).await.map_err(|_| stopped())
+        let place = self.sink.reserve().await.map_err(|_| stopped())?;
+        self.send(place, Arriving::Passage(passage.clone()));
+        Ok(())
     }
 
     async fn subscribe(&self, channel: &ChannelName) -> Result<(), StoreError> {

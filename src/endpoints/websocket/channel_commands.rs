@@ -1,50 +1,18 @@
-//! Commands about a channel that change no subscription: publish, history, presence.
+//! Commands about a channel that change no subscription, but publish: history, presence.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::session::Session;
 use crate::admission::permissions::Action;
 use crate::client_protocol::codes::ClientError;
-use crate::client_protocol::command::{HistoryRequest, PublishRequest};
+use crate::client_protocol::command::HistoryRequest;
 use crate::client_protocol::reply::{
-    Empty, HistoryResult, PresenceResult, PresenceStatsResult, ReplyBody, WirePublication,
+    HistoryResult, PresenceResult, PresenceStatsResult, ReplyBody, WirePublication,
 };
-use crate::commands::publish::Publishing;
-use crate::domain::event::Actor;
-use crate::domain::publication::PublishOptions;
-use crate::endpoints::reply::{client_error_of, client_error_of_store};
+use crate::endpoints::reply::client_error_of_store;
 use crate::ports::broker::{HistoryQuery, Retention};
 
 impl Session {
-    pub(super) async fn publish(
-        &self,
-        id: u32,
-        request: PublishRequest,
-    ) -> Result<(), ClientError> {
-        let channel = self.channel(&request.channel)?;
-        self.permit(&channel, Action::Publish)?;
-        if request.data.holds_nul() {
-            return Err(ClientError::BAD_REQUEST);
-        }
-        let info = self.info_in(&channel);
-        let publishing = Publishing {
-            channels: vec![channel],
-            data: request.data,
-            tags: BTreeMap::new(),
-            info: Some(info),
-            actor: self.user().map(|user| Actor { id: user.id, username: user.username.clone() }),
-            options: PublishOptions::default(),
-        };
-        let app = Arc::clone(&self.app);
-        let event = app.mint.event();
-        let published =
-            self.beside(async move { app.publish.run(publishing, event).await }).await?;
-        published.map_err(|problem| client_error_of(&problem))?;
-        self.reply(id, ReplyBody::Publish(Empty {}));
-        Ok(())
-    }
-
     pub(super) async fn history(
         &self,
         id: u32,

@@ -3,6 +3,7 @@
 mod channel_commands;
 mod connect;
 mod directives;
+mod publish;
 mod rpc;
 pub(super) mod session;
 mod subscribe;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::traces::Traces;
 use crate::client_protocol::codes::{ClientError, Disconnect};
-use crate::client_protocol::command::{Command, InvalidCommand, Request};
+use crate::client_protocol::command::{Command, InvalidCommand, PublishRequest, Request};
 use crate::client_protocol::directive::Directive;
 use crate::client_protocol::reply::{Empty, Reply, ReplyBody};
 use crate::domain::account::{TokenHash, User};
@@ -163,6 +163,19 @@ impl Session {
         parsed.map_err(|_| ClientError::BAD_REQUEST)
     }
 
+    /// Takes the next command that waits, if that is to publish.
+    pub(super) fn next_publish(&mut self) -> Option<(u32, PublishRequest)> {
+        let is_publish = |heard: &Heard| match heard {
+            Heard::Command(command) => matches!(command.request, Request::Publish(_)),
+            _ => false,
+        };
+        let Heard::Command(command) = self.heard.pop_front_if(|heard| is_publish(heard))? else {
+            return None;
+        };
+        let Command { id, request: Request::Publish(request) } = *command else { return None };
+        Some((id, request))
+    }
+
     async fn deal_with(&mut self, heard: Heard) {
         let command = match heard {
             Heard::Command(command) => *command,
@@ -185,7 +198,7 @@ impl Session {
             Request::Pong => return self.link.pong(),
             Request::Subscribe(request) => self.subscribe(id, request).await,
             Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel).await,
-            Request::Publish(request) => self.publish(id, request).await,
+            Request::Publish(request) => return self.publish(id, request).await,
             Request::Presence(request) => self.presence(id, &request.channel).await,
             Request::PresenceStats(request) => self.presence_stats(id, &request.channel).await,
             Request::History(request) => self.history(id, request).await,

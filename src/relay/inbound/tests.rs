@@ -16,6 +16,8 @@ use crate::hub::{Conversation, HubOptions, Link, Message, Owner, Transport, Wire
 use crate::ports::broker::Outgoing;
 use crate::ports::event_log::RelayLedger;
 
+mod shortcut;
+
 const LONG: Duration = Duration::from_secs(600);
 
 /// Subscribes to one channel and says when it is live.
@@ -52,6 +54,7 @@ struct Bench {
     published: mpsc::Receiver<Arriving>,
     inbound: mpsc::Sender<Arriving>,
     lapses: mpsc::Sender<Lapse>,
+    shortcut: Arc<Shortcut>,
     heard: mpsc::Receiver<Bytes>,
     /// What was heard and not looked at yet.
     text: String,
@@ -116,7 +119,9 @@ impl Bench {
         let (inbound, deliveries) = mpsc::channel(64);
         let relay = inbound_of(&hub, broker.clone(), namespaces);
         let (told, lapses) = mpsc::channel(64);
-        tokio::spawn(relay.run(Incoming { deliveries, lapses }, compare_interval));
+        let shortcut = Arc::new(Shortcut::default());
+        let incoming = Incoming { deliveries, lapses, shortcut: Arc::clone(&shortcut) };
+        tokio::spawn(relay.run(incoming, compare_interval));
         let lapses = told;
         let (body, heard) = mpsc::channel(64);
         let (live, is_live) = oneshot::channel();
@@ -125,7 +130,7 @@ impl Bench {
         hub.adopt(Transport::Body(body), Wire::UniEventStream, Bytes::new(), converse).await;
         is_live.await.unwrap();
         let text = String::new();
-        Self { hub, broker, channel, retention, published, inbound, lapses, heard, text }
+        Self { hub, broker, channel, retention, published, inbound, lapses, shortcut, heard, text }
     }
 
     /// Publishes an event and returns its delivery, which has not arrived yet.
@@ -279,7 +284,7 @@ async fn a_gap_whose_epoch_is_over_is_told() {
     let namespaces = Arc::new(Namespaces::new([], None));
     let (inbound, deliveries) = mpsc::channel(8);
     let (_told, lapses) = mpsc::channel(8);
-    let incoming = Incoming { deliveries, lapses };
+    let incoming = Incoming { deliveries, lapses, shortcut: Arc::default() };
     tokio::spawn(inbound_of(&bench.hub, anew, namespaces).run(incoming, LONG));
     bench.publish(2).await;
     inbound.send(Arriving::Publication(bench.publish(3).await)).await.unwrap();

@@ -114,7 +114,7 @@ impl Bench {
         numbers: std::ops::RangeInclusive<u16>,
         channels: &[&str],
     ) -> Vec<oneshot::Receiver<Positions>> {
-        let (relaying, receivers) = numbers
+        let (relaying, receivers): (Vec<_>, Vec<_>) = numbers
             .map(|n| {
                 let (done, receiver) = oneshot::channel();
                 (Relaying { logged: logged(1, n.into(), bare(n, channels)), done }, receiver)

@@ -29,6 +29,7 @@ mod posts;
 mod posts_edit;
 mod protocol;
 mod publish_options;
+mod publish_together;
 mod refusals;
 mod segments;
 mod server_api;

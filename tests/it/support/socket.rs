@@ -178,6 +178,21 @@ impl Socket {
         within(PATIENCE * 2, &what, wait).await
     }
 
+    /// Waits for the next reply, to whatever command.
+    pub(crate) async fn next_reply(&mut self) -> Value {
+        let wait = async {
+            loop {
+                if let Some(reply) = self.replies.pop_front() {
+                    return reply;
+                }
+                if let Err(closed) = self.read().await {
+                    panic!("{closed:?} instead of a reply");
+                }
+            }
+        };
+        within(PATIENCE * 2, "the next reply", wait).await
+    }
+
     /// Sends a command that must succeed and answers its result.
     pub(crate) async fn result(&mut self, method: &str, params: Value) -> Value {
         let reply = self.reply(method, params.clone()).await;

@@ -143,14 +143,37 @@ pub(super) async fn publish_by(app: &App, raw: Bytes) -> Result<StoredAnswer, Pr
             Ok(checked) => checked,
             Err(error) => return storable(StatusCode::OK, &Failed { error }),
         };
+    let publishing = publishing(vec![channel], data, request.tags, options);
+    if request.idempotency_key.is_empty() {
+        return publish_unkeyed(app, publishing).await;
+    }
     let services = Arc::clone(app);
     let run = move |minted: Minted| async move {
-        let publishing = publishing(vec![channel], data, request.tags, options);
         let mut places = services.publish.run(publishing, minted.event).await?;
         let result = PublishResult::from(places.pop().flatten());
         storable(StatusCode::OK, &Succeeded { result })
     };
-    once(app, request.idempotency_key, "POST /api/publish", raw, run).await
+    // Boxed, so that what needs none of this does not carry room for it.
+    Box::pin(once(app, request.idempotency_key, "POST /api/publish", raw, run)).await
+}
+
+/// Publishes without an idempotency key. What goes on by itself is waited for here, without a task of its own.
+async fn publish_unkeyed(app: &App, publishing: Publishing) -> Result<StoredAnswer, Problem> {
+    let published = match app.publish.begin(app.publish.prepare(publishing, app.mint.event())) {
+        Ok(begun) => begun.wait().await,
+        Err(prepared) => {
+            let services = Arc::clone(app);
+            let work = async move { services.publish.finish(*prepared).await };
+            Box::pin(to_the_end(app, work)).await
+        }
+    };
+    match published {
+        Ok(mut places) => {
+            let result = PublishResult::from(places.pop().flatten());
+            storable(StatusCode::OK, &Succeeded { result })
+        }
+        Err(problem) => failed(problem),
+    }
 }
 
 /// Publishes to many channels at once.
@@ -220,12 +243,17 @@ where
     let work = async move { services.once.run(scope, &raw, services.mint.bare(), run).await };
     match to_the_end(app, work).await {
         Ok(stored) => Ok(stored),
-        // A back end must not take an unknown outcome for an error of the protocol.
-        Err(problem) if !problem.wrote_nothing() || problem.kind == ProblemKind::Conflict => {
-            Err(problem)
-        }
-        Err(problem) => storable(StatusCode::OK, &Failed { error: client_error_of(&problem) }),
+        Err(problem) => failed(problem),
     }
+}
+
+/// What a call is answered that failed.
+fn failed(problem: Problem) -> Result<StoredAnswer, Problem> {
+    // A back end must not take an unknown outcome for an error of the protocol.
+    if !problem.wrote_nothing() || problem.kind == ProblemKind::Conflict {
+        return Err(problem);
+    }
+    storable(StatusCode::OK, &Failed { error: client_error_of(&problem) })
 }
 
 fn payload(data: Option<Json>, base64: &str) -> Result<Json, ClientError> {
