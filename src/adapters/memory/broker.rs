@@ -1,18 +1,20 @@
 //! The broker of a node that runs alone: streams in memory, their past in the log.
 
-use std::collections::VecDeque;
+mod stream;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::{DashMap, DashSet};
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::FxBuildHasher;
 use tokio::sync::mpsc;
 
+use stream::Stream;
+
 use crate::domain::channel::ChannelName;
-use crate::domain::ids::EventId;
-use crate::domain::publication::{Delivery, Epoch, Passage, Publication, StreamPosition, Version};
+use crate::domain::publication::{Delivery, Epoch, Passage, Publication, StreamPosition};
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
 use crate::ports::broker::{
@@ -48,35 +50,12 @@ pub struct MemoryBroker {
 
 /// What all histories hold together, unless it is said otherwise.
 const MAX_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
-/// What a publication is counted with besides its data.
-const ENTRY_BYTES: usize = 256;
 /// Each run has this many bits of epochs to give.
 const RUN_SHIFT: u32 = 32;
 /// Fewer streams than this are never looked through for idle ones.
 const SWEEP_AT_LEAST: usize = 65_536;
 /// How long a stream that nobody publishes to or asks for counts as in use.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
-
-struct Stream {
-    epoch: Epoch,
-    top: u64,
-    seeded_through: u64,
-    entries: VecDeque<Entry>,
-    /// The events of `entries`, to recognise one that is published again.
-    events: FxHashSet<EventId>,
-    retention: Retention,
-    /// What `entries` are counted with.
-    bytes: usize,
-    /// When it was last published to or asked for.
-    used_at: Timestamp,
-    /// The last one that was told.
-    version: Option<Version>,
-}
-
-struct Entry {
-    publication: Publication,
-    published_at: Timestamp,
-}
 
 impl MemoryBroker {
     /// A broker that delivers to `sink`. What earlier runs recorded is read from
@@ -168,7 +147,7 @@ impl MemoryBroker {
             self.change(stream, |stream| stream.expire(now));
             let in_use =
                 now.since(stream.used_at) < IDLE_AFTER || self.subscribed.contains(channel);
-            in_use || !stream.entries.is_empty()
+            in_use || !stream.is_empty()
         });
         let sweep_at = (2 * self.streams.len()).max(SWEEP_AT_LEAST);
         self.sweep_at.store(sweep_at, Ordering::Relaxed);
@@ -182,10 +161,7 @@ impl MemoryBroker {
             for mut stream in self.streams.iter_mut() {
                 self.change(&mut stream, |stream| {
                     stream.expire(now);
-                    let half = stream.entries.len().div_ceil(2);
-                    for _ in 0..half {
-                        stream.drop_oldest();
-                    }
+                    stream.halve();
                 });
             }
             if self.held_bytes.load(Ordering::Relaxed) >= before {
@@ -337,72 +313,6 @@ impl Broker for MemoryBroker {
         self.change(&mut stream, |stream| stream.expire(now));
         Ok(stream.page(query))
     }
-}
-
-impl Stream {
-    fn new(epoch: Epoch, retention: Retention, used_at: Timestamp) -> Self {
-        let (entries, events) = (VecDeque::new(), FxHashSet::default());
-        let (top, seeded_through, bytes, version) = (0, 0, 0, None);
-        Self { epoch, top, seeded_through, entries, events, retention, bytes, used_at, version }
-    }
-
-    fn push(&mut self, publication: Publication, published_at: Timestamp) {
-        self.top = publication.offset;
-        self.events.extend(publication.event);
-        self.bytes += weight(&publication);
-        self.entries.push_back(Entry { publication, published_at });
-        while self.entries.len() > self.retention.size {
-            self.drop_oldest();
-        }
-    }
-
-    fn expire(&mut self, now: Timestamp) {
-        let not_before = now.minus(self.retention.ttl);
-        while self.entries.front().is_some_and(|entry| entry.published_at < not_before) {
-            self.drop_oldest();
-        }
-    }
-
-    /// False if there is none.
-    fn drop_oldest(&mut self) -> bool {
-        let Some(Entry { publication, .. }) = self.entries.pop_front() else { return false };
-        self.bytes -= weight(&publication);
-        if let Some(event) = publication.event {
-            self.events.remove(&event);
-        }
-        true
-    }
-
-    fn offset_of(&self, event: EventId) -> Option<u64> {
-        if !self.events.contains(&event) {
-            return None;
-        }
-        let known = self.entries.iter().rev().find(|entry| entry.publication.event == Some(event));
-        known.map(|entry| entry.publication.offset)
-    }
-
-    fn page(&self, query: &HistoryQuery) -> HistoryPage {
-        let publications = self.entries.iter().map(|entry| &entry.publication);
-        let publications = if query.reverse {
-            let wanted = |p: &&Publication| query.since.is_none_or(|since| p.offset < since);
-            publications.rev().filter(wanted).take(query.limit).cloned().collect()
-        } else {
-            let wanted = |p: &&Publication| query.since.is_none_or(|since| p.offset > since);
-            publications.filter(wanted).take(query.limit).cloned().collect()
-        };
-        HistoryPage {
-            top: StreamPosition { epoch: self.epoch.clone(), offset: self.top },
-            seeded_through: self.seeded_through,
-            oldest: self.entries.front().map_or(self.top + 1, |entry| entry.publication.offset),
-            publications,
-            // Earlier epochs are those of earlier processes, and of streams that have long been idle.
-            age: Duration::MAX,
-        }
-    }
-}
-
-fn weight(publication: &Publication) -> usize {
-    publication.body.data.get().len() + ENTRY_BYTES
 }
 
 fn stopped() -> StoreError {

@@ -46,12 +46,12 @@ impl Session {
         }
         let app = Arc::clone(&self.app);
         let outcomes = self.beside(async move { app.publish.together(waiting).await }).await;
-        let failure = outcomes.as_ref().err().cloned();
+        let failure = outcomes.as_ref().err().copied();
         let mut outcomes = outcomes.unwrap_or_default().into_iter();
         for (id, said) in said {
-            let outcome = match (said, &failure) {
+            let outcome = match (said, failure) {
                 (Said::Answered(outcome), _) => outcome,
-                (Said::Waiting, Some(error)) => Err(error.clone()),
+                (Said::Waiting, Some(error)) => Err(error),
                 (Said::Waiting, None) => match outcomes.next() {
                     Some(outcome) => outcome.map_err(|problem| client_error_of(&problem)),
                     None => Err(ClientError::INTERNAL),

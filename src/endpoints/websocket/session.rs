@@ -21,6 +21,8 @@ use crate::relay::follow_index::Presence;
 
 /// Replies to one frame of commands are gathered up to this size.
 const HELD_MAX_BYTES: usize = 16 * 1024;
+/// Commands that are dealt with, if nothing has to be waited for, before other work of the thread gets a turn.
+const COMMANDS_PER_TURN: usize = 64;
 
 /// A session on one connection.
 pub(in crate::endpoints) struct Session {
@@ -232,7 +234,7 @@ impl Conversation for Session {
             // All that such a client has to say is who it is.
             return;
         }
-        let mut count = 0;
+        let mut count = 0_usize;
         for command in wire.encoding().commands(bytes) {
             count += 1;
             let heard = match command {
@@ -265,8 +267,13 @@ impl Conversation for Session {
     }
 
     async fn act(&mut self) {
+        let mut count = 0_usize;
         while let Some(heard) = self.heard.pop_front() {
             self.deal_with(heard).await;
+            count += 1;
+            if count.is_multiple_of(COMMANDS_PER_TURN) {
+                tokio::task::yield_now().await;
+            }
             if self.heard.is_empty() || self.held.borrow().len() > HELD_MAX_BYTES {
                 self.release();
             }
