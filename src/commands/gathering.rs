@@ -40,7 +40,7 @@ impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Gathering<Q, A> {
             while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
                 let (questions, waiters): (Vec<_>, Vec<_>) =
                     batch.drain(..).map(|one| (one.question, one.answer)).unzip();
-                match ask(questions.clone()).await {
+                match to_the_end(ask(questions.clone())).await {
                     Ok(answers) => {
                         for (waiter, answer) in waiters.into_iter().zip(answers) {
                             // Who waited may have given up.
@@ -50,7 +50,7 @@ impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Gathering<Q, A> {
                     // What cannot be read must not stand in the way of others.
                     Err(StoreError::Corrupt { .. }) if questions.len() > 1 => {
                         for (waiter, question) in waiters.into_iter().zip(questions) {
-                            let answer = ask(vec![question]).await;
+                            let answer = to_the_end(ask(vec![question])).await;
                             let _ = waiter.send(answer.and_then(only));
                         }
                     }
@@ -75,11 +75,18 @@ impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Gathering<Q, A> {
     }
 }
 
+/// In a task of its own: a panic fails those who wait for this batch, and nobody after them.
+async fn to_the_end<A: Send + 'static>(
+    asked: impl Future<Output = Result<A, StoreError>> + Send + 'static,
+) -> Result<A, StoreError> {
+    tokio::spawn(asked).await.unwrap_or_else(|_| Err(unanswered()))
+}
+
 fn only<A>(answers: Vec<A>) -> Result<A, StoreError> {
     answers.into_iter().next().ok_or_else(unanswered)
 }
 
-/// The runtime ends, or a store answered fewer questions than it was asked.
+/// The runtime ends, a store panicked, or it answered fewer questions than it was asked.
 fn unanswered() -> StoreError {
     StoreError::Unavailable { store: "content", cause: "a question was left unanswered".into() }
 }
@@ -103,6 +110,7 @@ mod tests {
                 if questions.contains(&13) {
                     return Err(StoreError::Corrupt { store: "content", cause: "13".into() });
                 }
+                assert!(!questions.contains(&66), "a store that panics");
                 if questions.contains(&99) {
                     return Err(StoreError::Unavailable { store: "content", cause: "99".into() });
                 }
@@ -144,6 +152,13 @@ mod tests {
         assert_eq!(answers[0].as_ref().unwrap().0, 1);
         assert!(matches!(answers[1], Err(StoreError::Corrupt { .. })));
         assert_eq!(answers[2].as_ref().unwrap().0, 3);
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_batch_and_no_later_one() {
+        let gathering = sizes(&Arc::new(Semaphore::new(9)));
+        assert!(matches!(gathering.ask(66).await, Err(StoreError::Unavailable { .. })));
+        assert_eq!(gathering.ask(1).await.unwrap(), (1, 1));
     }
 
     #[tokio::test]

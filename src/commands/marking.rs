@@ -12,6 +12,7 @@ use crate::domain::mark::{Mark, MarkKey};
 use crate::domain::post::{PostCounts, PostStatus, Standing};
 use crate::domain::problem::{Problem, ProblemKind};
 use crate::domain::time::Timestamp;
+use crate::ports::StoreError;
 use crate::ports::failpoint::Failpoints;
 use crate::ports::marks::{MarkChange, Marks, StoredMark};
 
@@ -68,7 +69,7 @@ impl Marking {
     ) -> Result<PostCounts, Problem> {
         let key = MarkKey { user: deed.actor(), mark };
         // A mark that is set is most often new: it is read only where it is not.
-        let mut stored = if on { None } else { self.gathered.marks.ask(key).await? };
+        let mut stored = if on { None } else { self.mark(key).await? };
         loop {
             let since = match &stored {
                 Some(stored) => {
@@ -85,7 +86,7 @@ impl Marking {
             let expected = stored.as_ref().map(|stored| stored.event.id);
             let change = MarkChange { key, mark: StoredMark { on, event }, expected };
             // Whoever was faster decides what this request finds.
-            if self.gathered.changes.ask(change.clone()).await? {
+            if self.set_mark(&change).await? {
                 self.failpoints.reach(place).await;
                 // The counts moved with the mark; they are read while the event is appended. Both to their end: what was
                 // written is to be committed, whatever comes of the counts.
@@ -94,7 +95,23 @@ impl Marking {
                 committed?;
                 return counts;
             }
-            stored = self.gathered.marks.ask(key).await?;
+            stored = self.mark(key).await?;
+        }
+    }
+
+    /// A mark. Follows are asked for one by one: no store has a question for many of them, and others would wait.
+    async fn mark(&self, key: MarkKey) -> Result<Option<StoredMark>, StoreError> {
+        match key.mark {
+            Mark::Follow(_) => self.marks.mark(&key).await,
+            _ => self.gathered.marks.ask(key).await,
+        }
+    }
+
+    async fn set_mark(&self, change: &MarkChange) -> Result<bool, StoreError> {
+        let MarkChange { key, mark, expected } = change;
+        match key.mark {
+            Mark::Follow(_) => self.marks.set_mark(key, mark, *expected).await,
+            _ => self.gathered.changes.ask(change.clone()).await,
         }
     }
 

@@ -133,16 +133,16 @@ impl Publish {
         }
     }
 
-    /// Publishes what one caller said together, in its order, and says what became of each. Where several of the same kind
-    /// follow one another, the log or the broker takes them at once: a broker that fails then has failed all of those, and
-    /// some of them may have taken place.
+    /// Publishes what one caller said together, in its order, and says what became of each. Where several that are durable,
+    /// or several to one channel that are not, follow one another, the log or the broker takes them at once. A broker
+    /// that fails has failed all of those, and none to other channels.
     pub async fn together(&self, all: Vec<Prepared>) -> Vec<Result<(), Problem>> {
         let mut outcomes = Vec::with_capacity(all.len());
         let mut rest = all.into_iter().peekable();
         while let Some(first) = rest.next() {
             let kind = first.kind();
             let mut run = vec![first];
-            while let Some(next) = rest.next_if(|next| next.kind() == kind && kind != Kind::Mixed) {
+            while let Some(next) = rest.next_if(|next| next.joins(&run[0])) {
                 run.push(next);
             }
             match kind {
@@ -239,6 +239,21 @@ enum Kind {
 }
 
 impl Prepared {
+    /// Whether it may be published in one go with `first`.
+    fn joins(&self, first: &Self) -> bool {
+        match (first.kind(), self.kind()) {
+            (Kind::Durable, Kind::Durable) => true,
+            (Kind::Passing, Kind::Passing) => {
+                let channels =
+                    |one: &Self| one.passing.first().map(|outgoing| outgoing.channel.clone());
+                first.passing.len() == 1
+                    && self.passing.len() == 1
+                    && channels(first) == channels(self)
+            }
+            _ => false,
+        }
+    }
+
     fn kind(&self) -> Kind {
         match (&self.durable, self.passing.is_empty()) {
             (Some(_), true) => Kind::Durable,

@@ -70,8 +70,12 @@ impl Inbound {
     /// Serves until the broker is gone, and compares all tops every `compare_interval`.
     pub async fn run(self, incoming: Incoming, compare_interval: Duration) {
         let Incoming { mut deliveries, mut lapses, shortcut } = incoming;
-        let hub = Arc::clone(&self.hub);
-        shortcut.open(move |delivery| hand_over_now(&hub, delivery));
+        // The hub has the broker, and the broker this.
+        let hub = Arc::downgrade(&self.hub);
+        shortcut.open(move |delivery| match hub.upgrade() {
+            Some(hub) => hand_over_now(&hub, delivery),
+            None => Err(delivery),
+        });
         let mut rounds = interval(compare_interval);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is at once, when nobody has subscribed.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dashmap::mapref::one::RefMut;
 use dashmap::{DashMap, DashSet};
 use rustc_hash::FxBuildHasher;
 use tokio::sync::mpsc;
@@ -193,7 +194,8 @@ impl MemoryBroker {
         // The place in the queue is taken first, so that offsets are queued in
         // their order without waiting under the stream's lock.
         let place = self.sink.reserve().await.map_err(|_| stopped())?;
-        self.put(outgoing, retention, place).ok_or_else(stopped)
+        let stream = self.streams.get_mut(&outgoing.channel).ok_or_else(stopped)?;
+        Ok(self.put(outgoing, retention, stream, place))
     }
 
     /// Passes on what the history does not keep; gives back what has to be queued for that.
@@ -207,23 +209,23 @@ impl MemoryBroker {
         self.shortcut.take(delivery).err()
     }
 
-    /// Puts a publication into the stream of its channel and queues it; `None` if there is no stream.
+    /// Puts a publication into the stream of its channel and queues it. It has no position if another one superseded it.
     fn put(
         &self,
         outgoing: &Outgoing,
         retention: Retention,
+        mut stream: RefMut<'_, ChannelName, Stream>,
         place: mpsc::Permit<'_, Arriving>,
-    ) -> Option<Option<StreamPosition>> {
+    ) -> Option<StreamPosition> {
         let Outgoing { channel, event, body, version, .. } = outgoing;
         let now = self.clock.now();
-        let mut stream = self.streams.get_mut(channel)?;
         (stream.retention, stream.used_at) = (retention, now);
         if let Some(known) = event.and_then(|event| stream.offset_of(event)) {
-            return Some(Some(StreamPosition { epoch: stream.epoch.clone(), offset: known }));
+            return Some(StreamPosition { epoch: stream.epoch.clone(), offset: known });
         }
         if let Some(version) = version {
             if !version.succeeds(stream.version.as_ref()) {
-                return Some(None);
+                return None;
             }
             stream.version = Some(version.clone());
         }
@@ -238,7 +240,7 @@ impl MemoryBroker {
             let (channel, epoch) = (channel.clone(), Some(epoch.clone()));
             self.send(place, Arriving::Publication(Delivery { channel, epoch, publication }));
         }
-        Some(Some(StreamPosition { epoch, offset }))
+        Some(StreamPosition { epoch, offset })
     }
 
     fn send(&self, place: mpsc::Permit<'_, Arriving>, arriving: Arriving) {
@@ -271,7 +273,9 @@ impl Broker for MemoryBroker {
             return None;
         }
         let place = self.sink.try_reserve().ok()?;
-        self.put(outgoing, retention, place)
+        // Somebody else may hold this part of the streams for long, and a shard waits for nobody.
+        let stream = self.streams.try_get_mut(&outgoing.channel).try_unwrap()?;
+        Some(self.put(outgoing, retention, stream, place))
     }
 
     async fn announce(&self, passage: &Passage) -> Result<(), StoreError> {

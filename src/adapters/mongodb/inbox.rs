@@ -74,14 +74,10 @@ pub(super) struct ReadPost {
     at: DateTime,
 }
 
-/// How the counts change when items are read. What is read one by one is subtracted; after everything up to a moment was read,
-/// what is left is counted anew.
-fn counts_after(
-    before: &InboxDocument,
-    after: &InboxDocument,
-    read: &[NotificationDocument],
-) -> Document {
-    if before.read_through != after.read_through || before.unread.is_none() {
+/// How the counts change when items are read. What is read one by one is subtracted; after everything `through` a moment was
+/// read, what is left is counted anew, so that whoever reads all of it also puts right a count that was wrong.
+fn counts_after(before: &InboxDocument, through: bool, read: &[NotificationDocument]) -> Document {
+    if through || before.unread.is_none() {
         return doc! { "$unset": { "unread": "" }, "$inc": { "version": 1_i64, "recounts": 1_i64 } };
     }
     let mut less = doc! { "version": 1_i64 };
@@ -160,7 +156,7 @@ impl MongoContent {
             let mut after = self.read_after(&before, read).await?;
             after.pending = unread.iter().map(|one| one.event_id).collect();
             after.event = Some(StoredEvent::of(event)?);
-            let counts = counts_after(&before, &after, &unread);
+            let counts = counts_after(&before, read.through.is_some(), &unread);
             let recount = counts.contains_key("$unset");
             match self.exchange(&before, &after, counts).await? {
                 Exchange::Done => {}

@@ -31,8 +31,17 @@ impl MongoContent {
         let again = known.iter().filter_map(|place| documents.get(*place));
         let again: Vec<_> = again.map(|one| (UserId(one.user_id), one.event())).collect();
         let again = self.notifications_among(again.iter()).await?;
+        // The same where the user has muted the kind since.
+        let unwanted = notices.iter().filter(|notice| {
+            let reader = readers.get(&notice.recipient.0);
+            reader.is_some_and(|reader| !reader.wants(notice.notification.r#type))
+        });
+        let unwanted: Vec<_> =
+            unwanted.map(|notice| (notice.recipient, notice.notification.id)).collect();
+        let unwanted = self.notifications_among(unwanted.iter()).await?;
         // Nobody knows whether what is there was counted: whoever put it may have ended before.
-        let mut doubtful: HashSet<_> = again.iter().map(|one| one.user_id).collect();
+        let mut doubtful: HashSet<_> =
+            again.iter().chain(&unwanted).map(|one| one.user_id).collect();
         let uncounted = readers.values().filter(|reader| reader.inbox.unread.is_none());
         doubtful.extend(uncounted.map(|reader| reader.inbox.user).filter(|user| *user != 0));
         let mut news: HashMap<i64, Unread> = HashMap::new();

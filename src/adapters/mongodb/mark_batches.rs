@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use mongodb::bson::{self, Bson, Document, doc};
 use serde::Deserialize;
 
@@ -235,10 +235,18 @@ impl MongoContent {
             async move {
                 let more: Document =
                     counts.into_iter().map(|(name, more)| (name, more.into())).collect();
-                let found = doc! { "_id": { "$in": ids } };
-                self.db.bounded(posts.update_many(found, doc! { "$inc": more })).await
+                let more = doc! { "$inc": more };
+                // What changes one document is tried again by the driver when a primary steps down.
+                match &*ids {
+                    [id] => self.db.bounded(posts.update_one(doc! { "_id": id }, more)).await,
+                    _ => {
+                        let found = doc! { "_id": { "$in": ids } };
+                        self.db.bounded(posts.update_many(found, more)).await
+                    }
+                }
             }
         };
-        try_join_all(alike.into_iter().map(count)).await.map(drop)
+        // All of them to their end, whatever comes of one.
+        join_all(alike.into_iter().map(count)).await.into_iter().try_for_each(|done| done.map(drop))
     }
 }

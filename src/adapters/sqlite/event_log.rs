@@ -83,6 +83,15 @@ impl SqliteEventLog {
         bodies.iter().map(|body| stored::event(body)).collect()
     }
 
+    /// Whoever hears that an event is there may acknowledge it: if somebody else is about to sync it, it is synced here.
+    async fn durably_absent(&self, ids: &[EventId]) -> Result<Vec<EventId>, Error> {
+        let absent = self.absent(ids).await?;
+        if absent.len() < ids.len() {
+            self.db.sync().await?;
+        }
+        Ok(absent)
+    }
+
     async fn absent(&self, ids: &[EventId]) -> Result<Vec<EventId>, Error> {
         let rows: Vec<(i64,)> = sqlx::query_as(
             "SELECT key FROM json_each(?)
@@ -142,6 +151,6 @@ impl EventLog for SqliteEventLog {
     }
 
     async fn missing(&self, ids: &[EventId]) -> Result<Vec<EventId>, StoreError> {
-        self.absent(ids).await.map_err(|e| self.db.failed(e))
+        self.durably_absent(ids).await.map_err(|e| self.db.failed(e))
     }
 }

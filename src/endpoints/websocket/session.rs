@@ -22,7 +22,7 @@ use crate::relay::follow_index::Presence;
 /// Replies to one frame of commands are gathered up to this size.
 const HELD_MAX_BYTES: usize = 16 * 1024;
 /// Commands that are dealt with, if nothing has to be waited for, before other work of the thread gets a turn.
-const COMMANDS_PER_TURN: usize = 64;
+const COMMANDS_PER_TURN: u8 = 64;
 
 /// A session on one connection.
 pub(in crate::endpoints) struct Session {
@@ -40,6 +40,9 @@ pub(in crate::endpoints) struct Session {
     /// Its place among the emulated connections, if it is one.
     pub(super) emulated: Option<Box<Emulated>>,
     heard: VecDeque<Heard>,
+    /// Commands that were dealt with since other work of the thread had a turn, in this read and those before: a client
+    /// that has sent more by then is read again at once.
+    in_turn: u8,
     /// Replies that go out with the next one, in one frame, a line each.
     held: RefCell<Vec<u8>>,
 }
@@ -91,6 +94,7 @@ impl Session {
             following: None,
             emulated: None,
             heard: VecDeque::new(),
+            in_turn: 0,
             held: RefCell::new(Vec::new()),
         }
     }
@@ -267,11 +271,11 @@ impl Conversation for Session {
     }
 
     async fn act(&mut self) {
-        let mut count = 0_usize;
         while let Some(heard) = self.heard.pop_front() {
             self.deal_with(heard).await;
-            count += 1;
-            if count.is_multiple_of(COMMANDS_PER_TURN) {
+            self.in_turn += 1;
+            if self.in_turn == COMMANDS_PER_TURN {
+                self.in_turn = 0;
                 tokio::task::yield_now().await;
             }
             if self.heard.is_empty() || self.held.borrow().len() > HELD_MAX_BYTES {
